@@ -56,7 +56,7 @@ class ServerConfig(Config):
         self.limiter, self.dialect, self.reserved = limiter, dialect, reserved
 
 
-class _Refused(Exception):
+class _ParserStop(Exception):
     """Ends the parser; the refusal is in the protocol."""
 
 
@@ -208,7 +208,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._lines > limit:
             self._stop(431, "too_many_headers", f"the request has more than {limit} headers: send fewer")
         self._refusal = self._too_long()
-        raise _Refused
+        raise _ParserStop
 
     def on_headers_complete(self) -> None:
         """Check the headers, and hand the request to the application."""
@@ -220,7 +220,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._is_reserve and not self._is_for_reserve():
             self._limiter.count_refusal()
             self._refusal = self._full()
-            raise _Refused
+            raise _ParserStop
         if len(self.pipeline) >= self._limits.pipelined:
             limit = self._limits.pipelined
             self._stop(400, "pipelined", f"more than {limit} requests came before the first was answered: wait for it")
@@ -318,7 +318,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _stop(self, status: int, code: str, message: str) -> None:
         """End the parser with a refusal."""
         self._refusal = self._refused(status, code, message)
-        raise _Refused
+        raise _ParserStop
 
     def _refused(self, status: int, code: str, message: str, retry_after: int | None = None) -> Refusal:
         host = next((value for name, value in self.headers or () if name == b"host"), b"")

@@ -23,6 +23,7 @@ PROVIDERS = {
     "banana": "Banana.dev's own API",
     "bananadev": "Banana.dev behind LowCodeAPI",
     "falai": "fal.ai behind LowCodeAPI",
+    "falqueue": "fal.ai's queue",
     "gobananas": "Go Bananas!",
     "paperbanana": "PaperBanana",
 }
@@ -30,7 +31,9 @@ PROVIDERS = {
 
 def call(
     context: typer.Context,
-    provider: Annotated[str, typer.Argument(help="One of banana, bananadev, falai, gobananas, paperbanana.")] = "",
+    provider: Annotated[
+        str, typer.Argument(help="One of banana, bananadev, falai, falqueue, gobananas, paperbanana.")
+    ] = "",
     operation: Annotated[str, typer.Argument(help="Without one, they are listed.")] = "",
 ) -> None:
     """Call an operation of a provider and print its response as JSON.

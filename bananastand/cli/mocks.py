@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bananastand.settings import PlatformVariables
-
 from ._ends import USAGE, fail
 
 if TYPE_CHECKING:
@@ -120,6 +118,7 @@ def mocks(
     The index page lists addresses, keys and contracts.
     """
     try:
+        from bananastand.settings import PlatformVariables
         from bananastand_mocks.cassettes.exchanges import build_exchanges
         from bananastand_mocks.kernel.errors import StateError
         from bananastand_mocks.listeners import MockServer

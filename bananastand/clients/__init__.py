@@ -3,6 +3,7 @@
 Banana, AsyncBanana             Banana.dev's own API
 BananaDev, AsyncBananaDev       Banana.dev behind LowCodeAPI
 FalAI, AsyncFalAI               fal.ai behind LowCodeAPI
+FalQueue, AsyncFalQueue         fal.ai's queue
 GoBananas, AsyncGoBananas       Go Bananas!
 PaperBanana, AsyncPaperBanana   PaperBanana
 PotassiumApp                    a running Potassium app
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .banana import AsyncBanana, Banana
     from .bananadev import AsyncBananaDev, BananaDev
     from .falai import AsyncFalAI, FalAI
+    from .falqueue import AsyncFalQueue, FalQueue
     from .gobananas import AsyncGoBananas, GoBananas
     from .paperbanana import AsyncPaperBanana, PaperBanana
     from .potassium import PotassiumApp
@@ -27,11 +29,13 @@ __all__ = [
     "AsyncBanana",
     "AsyncBananaDev",
     "AsyncFalAI",
+    "AsyncFalQueue",
     "AsyncGoBananas",
     "AsyncPaperBanana",
     "Banana",
     "BananaDev",
     "FalAI",
+    "FalQueue",
     "GoBananas",
     "PaperBanana",
     "PotassiumApp",

@@ -8,7 +8,7 @@ BananastandError
         APIStatusError          .status, .headers; one class for each documented status
             BadRequestError 400, AuthenticationError 401, PaymentRequiredError 402, PermissionDeniedError 403,
             NotFoundError 404, PayloadTooLargeError 413, TeapotError 418, UnprocessableError 422, BusyError 423,
-            RateLimitError 429, ServerError 5xx
+            RateLimitError 429, RequestCancelledError 499, ServerError 5xx
         APIResponseError        the response does not fit the contract
         APIRefusedError         an error inside a response of status 200
     TaskFailed              the API worked, the task failed; .task
@@ -39,6 +39,7 @@ __all__ = [
     "PaymentRequiredError",
     "PermissionDeniedError",
     "RateLimitError",
+    "RequestCancelledError",
     "ServerError",
     "TaskFailed",
     "TeapotError",
@@ -125,6 +126,10 @@ class RateLimitError(APIStatusError):
     """Status 429."""
 
 
+class RequestCancelledError(APIStatusError):
+    """Status 499: the request was cancelled before it completed."""
+
+
 class ServerError(APIStatusError):
     """Status 500 and above."""
 
@@ -168,6 +173,7 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
     422: UnprocessableError,
     423: BusyError,
     429: RateLimitError,
+    499: RequestCancelledError,
 }
 
 

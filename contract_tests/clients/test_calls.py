@@ -9,13 +9,14 @@ import pytest
 from bananastand.clients.request import ClientRequest
 from client_calls import CASES, Case
 
-MODULES = {"banana-native": "banana"}
+MODULES = {"banana-native": "banana", "fal-queue": "falqueue"}
 TIMEOUTS = {
     "banana-native.start_run": 70.0,  # held for a minute
     "banana-native.check_run": 70.0,
     "banana-native.put_upload": 320.0,
     "banana-native.warmup_project": 320.0,  # a call may take five minutes
     "banana-native.call_project": 320.0,
+    "fal-queue.run": 600.0,
     "gobananas.create_image": 180.0,
     "gobananas.continue_image": 180.0,
 }
@@ -26,13 +27,16 @@ TWICE = {
     "banana-native.check_run",
     "banana-native.update_project",
     "banana-native.put_upload",
+    "fal-queue.cancel",
     "gobananas.delete_image",
     "gobananas.delete_character",
     "gobananas.delete_style_preset",
     "paperbanana.update_key",
     "paperbanana.delete_key",
 }
-WITHOUT_A_KEY = {"bananadev.get_base", "banana-native.put_upload", "paperbanana.get_health"}
+WITHOUT_A_KEY = {
+    "bananadev.get_base", "banana-native.put_upload", "fal-queue.get_webhook_keys", "paperbanana.get_health",
+}  # fmt: skip
 BY_THE_ADMIN = {
     f"paperbanana.{text}"
     for text in ("list_keys", "create_key", "get_key", "update_key", "delete_key", "list_history", "get_history")

@@ -28,7 +28,7 @@ def test_the_providers_are_listed() -> None:
 def test_every_operation_is_listed_and_explained(provider: str) -> None:
     listed = [line.split()[0] for line in run(provider).stdout.splitlines()]
 
-    contract = {"banana": "banana-native"}.get(provider, provider)
+    contract = {"banana": "banana-native", "falqueue": "fal-queue"}.get(provider, provider)
     documented = {case.operation for case in CASES if case.provider == contract}
     documented |= {"upload_image"} if provider == "gobananas" else set()
     assert listed == sorted(name.replace("_", "-") for name in documented)

@@ -18,11 +18,13 @@ from client_calls import CLIENTS
 from paper_pdf import paper
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "clients"
-PAGES = {"banana": "banana-native"} | {name: name for name in ("bananadev", "falai", "gobananas", "paperbanana")}
+PAGES = {"banana": "banana-native", "falqueue": "fal-queue"}
+PAGES |= {name: name for name in ("bananadev", "falai", "gobananas", "paperbanana")}
 FENCE = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
 VARIABLES = {
     "BANANA_API_KEY": "banana",
     "LOWCODEAPI_TOKEN": "lowcodeapi",
+    "FAL_KEY": "fal",
     "GOBANANAS_API_KEY": "gobananas",
     "PAPERBANANA_API_KEY": "paperbanana",
     "PAPERBANANA_ADMIN_KEY": "paperbanana-admin",
@@ -37,6 +39,7 @@ def blocks(page: str) -> list[str]:
 def stand(mock_server: RunningServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """A world a thousand times faster than the wall, whose keys are in the environment; a paper is at hand."""
     world = mock_server.asgi.worlds.create(kind="development", seed=0, virtual=False, speed=1000.0)
+    world.settings["falqueue.seconds"] = [300.0, 300.0]  # time to cancel a request
     for variable, kind in VARIABLES.items():
         monkeypatch.setenv(variable, world.credentials[kind][0])
     monkeypatch.setattr(Client, "_sleep", staticmethod(lambda pause: time.sleep(briefly(pause))))

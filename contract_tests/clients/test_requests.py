@@ -177,5 +177,5 @@ def _holds_the_key(found: Operation, request: Request, query: dict[str, str], bo
 
 
 def _bearer(request: Request) -> str | None:
-    header = request.headers.get("Authorization", "")
-    return header.removeprefix("Bearer ") if header.startswith("Bearer ") else None
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    return key if scheme in ("Bearer", "Key") else None

@@ -8,6 +8,7 @@ from typing import Any
 from bananastand.clients.banana import AsyncBanana, Banana
 from bananastand.clients.bananadev import AsyncBananaDev, BananaDev
 from bananastand.clients.falai import AsyncFalAI, FalAI
+from bananastand.clients.falqueue import AsyncFalQueue, FalQueue
 from bananastand.clients.gobananas import AsyncGoBananas, GoBananas
 from bananastand.clients.paperbanana import AsyncPaperBanana, PaperBanana
 
@@ -15,6 +16,7 @@ CLIENTS: dict[str, tuple[Any, Any]] = {
     "bananadev": (BananaDev, AsyncBananaDev),
     "falai": (FalAI, AsyncFalAI),
     "banana-native": (Banana, AsyncBanana),
+    "fal-queue": (FalQueue, AsyncFalQueue),
     "gobananas": (GoBananas, AsyncGoBananas),
     "paperbanana": (PaperBanana, AsyncPaperBanana),
 }
@@ -34,7 +36,11 @@ class Case:
 
 
 # What a contract has for people, and the address of a picture, which clients have from an answer (`save`).
-NOT_FOR_CLIENTS = {"gobananas": {"get_public_file", "show_gallery"}}
+# `stream` is no single answer, and of the two ways to upload a client takes one.
+NOT_FOR_CLIENTS = {
+    "fal-queue": {"stream", "get_media", "put_media", "create_upload_token", "upload_file"},
+    "gobananas": {"get_public_file", "show_gallery"},
+}
 
 CHARACTER = {
     "description": "an old one",
@@ -89,6 +95,18 @@ CASES = [
     Case("banana-native", "build_project", ("a b", "key")),
     Case("banana-native", "warmup_project", ("a b",), {"request_id": "one"}),
     Case("banana-native", "call_project", ("a b", "deep/route", {"prompt": "a"}), {"request_id": "one"}),
+    Case(
+        "fal-queue",
+        "submit",
+        ("fal-ai/flux/dev", {"prompt": "a"}),
+        {"webhook_url": "https://example.com/hook", "start_timeout": 30.0, "priority": "low", "hint": "here"},
+    ),
+    Case("fal-queue", "status", ("fal-ai/flux", "a1"), {"logs": True}),
+    Case("fal-queue", "result", ("fal-ai/flux", "a1")),
+    Case("fal-queue", "cancel", ("fal-ai/flux", "a1")),
+    Case("fal-queue", "run", ("fal-ai/flux/dev", {"prompt": "a"})),
+    Case("fal-queue", "initiate_upload", ("cat.png", "image/png"), {"storage_type": "gcs"}),
+    Case("fal-queue", "get_webhook_keys"),
     Case("gobananas", "get_profile"),
     Case(
         "gobananas",

@@ -15,7 +15,7 @@ from contextlib import suppress
 from types import CoroutineType
 from typing import Any
 
-from bananastand.asgi.bodies import ClientDisconnected
+from bananastand.asgi.bodies import BodyReservation, ClientDisconnected
 from bananastand.contracts.errors import Problem, ProviderError
 from bananastand.contracts.parameters import parse_query
 from bananastand.contracts.request import check_request, parse_body
@@ -64,7 +64,8 @@ class HttpHandler:
         try:
             with self.worlds.bodies.reserve() as reservation:
                 exchange = request.world.exchanges.get(provider.name)
-                response = None if exchange else provider.early(request.method, request.path, request.headers)
+                if exchange is None:
+                    response = provider.early(request.method, request.path, request.headers, request.base)
                 if response is None:
                     try:
                         call = self._find_operation(request)
@@ -78,7 +79,7 @@ class HttpHandler:
                     if exchange is not None:
                         response = await self._take(exchange, request, call)
                     elif call is not None:
-                        response = await self._serve(call, request)
+                        response = await self._serve(call, request, reservation)
         except ClientDisconnected:
             return
         except ProviderError as error:
@@ -97,10 +98,10 @@ class HttpHandler:
         else:
             await deliver(send, response.status, headers, b"" if request.method == "HEAD" else content, faults)
 
-    async def _serve(self, call: ApiCall, request: HttpRequest) -> ApiResponse:
+    async def _serve(self, call: ApiCall, request: HttpRequest, reservation: BodyReservation) -> ApiResponse:
         """Take a call through its steps to the provider's function."""
         provider = self.provider
-        call.raw = request.body
+        request.body = call.raw = provider.decode_body(request.body, request.headers, reservation)
         if provider.parse_first:
             parse_body(call, objects_only=provider.objects_only)
         self._authenticate(call, request.pinned)

@@ -62,6 +62,11 @@ class HttpRequest:
         self.raw_path = raw.decode("latin-1").removeprefix(self.root)
 
     @property
+    def base(self) -> str:
+        """The address of the provider's mount, as the client used it."""
+        return f"{self.origin}{self.root}"
+
+    @property
     def is_preflight(self) -> bool:
         """Whether a browser asks for permission to send another request."""
         return self.method == "OPTIONS" and "access-control-request-method" in self.headers

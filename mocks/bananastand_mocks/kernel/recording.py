@@ -71,7 +71,7 @@ def _readable_body(request: HttpRequest, call: ApiCall | None) -> Any:
     if not request.body:
         return None
     if call is not None and call.body:
-        return call.body
+        return call.sent or call.body
     try:
         return redact_text(request.body[:LONGEST_TEXT].decode("utf-8"))
     except UnicodeDecodeError:
