@@ -215,7 +215,7 @@ def deliver_once(
         error = None if 200 <= status < 300 else f"status {status}"
     except httpcore2.RemoteProtocolError:
         error = "no HTTP answer"
-    except (_Refused, OSError, UnicodeError, httpcore2.LocalProtocolError) as caught:
+    except (_TargetError, OSError, UnicodeError, httpcore2.LocalProtocolError) as caught:
         error = _explain(caught)
     attempt = Attempt(error is None, status, error, time.monotonic() - started, connection.address)
     level = logging.INFO if attempt.ok else logging.WARNING
@@ -223,13 +223,13 @@ def deliver_once(
     return attempt
 
 
-class _Refused(Exception):
+class _TargetError(Exception):
     """Not attempted; the message is the attempt's error."""
 
 
 def _explain(error: Exception) -> str:
     texts: tuple[tuple[type[Exception], str], ...] = (  # the first that fits
-        (_Refused, str(error)),
+        (_TargetError, str(error)),
         (TimeoutError, "timed out"),
         (ConnectionRefusedError, "connection refused"),
         (socket.gaierror, "host not found"),
@@ -276,13 +276,13 @@ def _read_url(url: str) -> httpx2.URL:
         host = target.raw_host.decode()
         host.encode("idna")  # as getaddrinfo will: no empty or overlong labels
     except (httpx2.InvalidURL, TypeError, ValueError):
-        raise _Refused("invalid URL") from None
+        raise _TargetError("invalid URL") from None
     if target.userinfo:
-        raise _Refused("credentials in URL")
+        raise _TargetError("credentials in URL")
     # httpx2 lets any integer pass as the port, and "%" (zone ids, escapes) in the host.
     port_is_usable = target.port is None or 1 <= target.port <= 65535
     if target.scheme not in ("http", "https") or not host or "%" in host or not port_is_usable:
-        raise _Refused("invalid URL")
+        raise _TargetError("invalid URL")
     return target
 
 
@@ -337,7 +337,7 @@ class _Connection:
         for _family, sockaddr in addresses:
             self.address = str(sockaddr[0])
             if not self.policy.permits(self.address, host=host, port=port):
-                raise _Refused("address not allowed")
+                raise _TargetError("address not allowed")
         failure: OSError = socket.gaierror("no address")
         for family, sockaddr in addresses:
             self.address = str(sockaddr[0])

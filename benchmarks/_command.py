@@ -15,10 +15,10 @@ __all__ = ["parser", "publish"]
 
 def parser(text: str | None, name: str) -> argparse.ArgumentParser:
     """Return a parser with the module's text and --out, by default results/NAME.json."""
-    made = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--out", type=Path, default=tables.RESULTS / f"{name}.json")
-    made.set_defaults(measurement=name)
-    return made
+    arguments = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--out", type=Path, default=tables.RESULTS / f"{name}.json")
+    arguments.set_defaults(measurement=name)
+    return arguments
 
 
 def publish(report: dict[str, Any], options: argparse.Namespace) -> None:

@@ -24,6 +24,7 @@ __all__ = ["LimitedProtocol", "ServerConfig"]
 # it. idle: between two requests. closing: refused, and closed in a moment.
 Phase = Literal["first", "head", "body", "answer", "idle", "closing", "websocket"]
 # websocket: handed over to the protocol of websockets.
+OF_AN_UPGRADE = (b"upgrade", b"http2-settings")  # headers, and options of the header Connection
 LINGER = 2.0  # seconds after a refusal in which its caller may read it
 
 
@@ -55,7 +56,7 @@ class ServerConfig(Config):
         self.limiter, self.dialect, self.reserved = limiter, dialect, reserved
 
 
-class _Refused(Exception):
+class _ParserStop(Exception):
     """Ends the parser; the refusal is in the protocol."""
 
 
@@ -80,6 +81,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._unparsed = 0  # bytes that the parser keeps of a header which is not whole
         self._events = 0  # of the parser
         self._requests = 0
+        self._ignores_upgrade = False
         self._unanswered: deque[RequestResponseCycle] = deque()
         self._received = 0  # of a body
         self._discarded = 0
@@ -121,8 +123,8 @@ class LimitedProtocol(HttpToolsProtocol):
         assert parser is not None, "a connection that is open has a parser"
         try:
             parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._upgrade()
+        except httptools.HttpParserUpgrade as upgrade:
+            self._upgrade(data[upgrade.args[0] :])
             return
         except httptools.HttpParserError:
             message = "this is not a request of HTTP/1.1: send one, to this address"
@@ -139,13 +141,36 @@ class LimitedProtocol(HttpToolsProtocol):
             if self._discarded > self._limits.drained:
                 self.transport.close()
 
-    def _upgrade(self) -> None:
+    def _upgrade(self, rest: bytes) -> None:
+        if self._ignores_upgrade:
+            self._ignores_upgrade = False
+            self._parse_without_upgrade(rest)
+            return
         if not self._should_upgrade():
             self._unsupported_upgrade_warning()
             return
         self._phase = "websocket"
         self._limiter.mark_busy(self)
         self.handle_websocket_upgrade()
+
+    def _parse_without_upgrade(self, rest: bytes) -> None:
+        """Parse a request again without its Upgrade header; `rest` is what came behind the headers.
+
+        The parser takes what follows an upgrade for another protocol, and drops the body. A server may ignore an
+        upgrade (RFC 9110, 7.8), and this one knows no HTTP/2, to which Java's client asks to upgrade by default.
+        """
+        assert self.parser is not None, "a connection that is open has a parser"
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        for name, value in self.headers:
+            if name == b"connection":
+                options = [option.strip() for option in value.split(b",")]
+                value = b", ".join(option for option in options if option.lower() not in OF_AN_UPGRADE)
+            if name not in OF_AN_UPGRADE and (value or name != b"connection"):
+                lines.append(name + b": " + value)
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._phase = "head"
+        self.data_received(b"\r\n".join([*lines, b"", b""]) + rest)
 
     # The parser's events
 
@@ -183,7 +208,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._lines > limit:
             self._stop(431, "too_many_headers", f"the request has more than {limit} headers: send fewer")
         self._refusal = self._too_long()
-        raise _Refused
+        raise _ParserStop
 
     def on_headers_complete(self) -> None:
         """Check the headers, and hand the request to the application."""
@@ -195,11 +220,16 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._is_reserve and not self._is_for_reserve():
             self._limiter.count_refusal()
             self._refusal = self._full()
-            raise _Refused
+            raise _ParserStop
         if len(self.pipeline) >= self._limits.pipelined:
             limit = self._limits.pipelined
             self._stop(400, "pipelined", f"more than {limit} requests came before the first was answered: wait for it")
         self._limiter.mark_busy(self)
+        parser = self.parser
+        assert parser is not None, "a connection that is open has a parser"
+        if parser.should_upgrade() and parser.get_method() != b"CONNECT" and not self._should_upgrade():
+            self._ignores_upgrade = True
+            return
         earlier = self.cycle
         super().on_headers_complete()
         if self.cycle is not earlier:
@@ -215,6 +245,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Note that the request is complete."""
         self._events += 1
+        if self._ignores_upgrade:
+            return
         super().on_message_complete()
         self._phase = "answer"
         if not self._unanswered:
@@ -286,7 +318,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _stop(self, status: int, code: str, message: str) -> None:
         """End the parser with a refusal."""
         self._refusal = self._refused(status, code, message)
-        raise _Refused
+        raise _ParserStop
 
     def _refused(self, status: int, code: str, message: str, retry_after: int | None = None) -> Refusal:
         host = next((value for name, value in self.headers or () if name == b"host"), b"")

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from bananastand.asgi.bodies import BodyReservation
 from bananastand.contracts.contract import Contract, load
 from bananastand.contracts.errors import Problem
 from bananastand.contracts.request import ApiRequest
@@ -69,13 +70,17 @@ class BananaApi(ABC):
         """Return a successful response as this API sends it."""
         return response
 
-    def early(self, method: str, path: str, headers: Mapping[str, str]) -> ApiResponse | None:
-        """Return what is answered without a key, such as the contract at /openapi.json."""
-        return ApiResponse(self.contract.document) if path == "/openapi.json" and method == "GET" else None
+    def early(self, method: str, path: str, headers: Mapping[str, str], base: str) -> ApiResponse | None:
+        """Return what is answered without a key, such as the contract at /openapi.json; `base` is the API's address."""
+        return ApiResponse(self.contract.served_at(base)) if path == "/openapi.json" and method == "GET" else None
 
     def rewrite(self, path: str, query: str) -> tuple[str, str]:
         """Return path and query string as they are to be read."""
         return path, query
+
+    def decode_body(self, raw: bytes, headers: Mapping[str, str], reservation: BodyReservation) -> bytes:
+        """Return a request's body as it is to be read; `reservation` counts what it grows by."""
+        return raw
 
     def prepare(self, request: ApiRequest) -> None:  # noqa: B027
         """Change an authenticated request before it is checked against the contract."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from bananastand.asgi.bodies import BodyReservation
 from bananastand.contracts.errors import Problem
 from bananastand.contracts.request import ApiRequest
 from bananastand.contracts.response import ApiResponse
+from bananastand.lowcodeapi.express_body import decode_body
 from bananastand.lowcodeapi.gateway import JSON_TYPE, MAX_BODY, Gateway, api_token
 
 from . import account, deployments, models, runs, usage
@@ -60,13 +62,18 @@ class GatewayApi(BananaApi):
         """Render LowCodeAPI's own refusal, or Banana's error in LowCodeAPI's envelope."""
         return self._gateway.refusal(problem, request) or self._gateway.error_envelope(render(problem))
 
-    def early(self, method: str, path: str, headers: Mapping[str, str]) -> ApiResponse | None:
+    def early(self, method: str, path: str, headers: Mapping[str, str], base: str) -> ApiResponse | None:
         """Return LowCodeAPI's description of the API, its redirects, or the contract."""
-        return self._gateway.early(method, path, headers) or super().early(method, path, headers)
+        return self._gateway.early(method, path, headers, base) or super().early(method, path, headers, base)
 
     def rewrite(self, path: str, query: str) -> tuple[str, str]:
-        """Read `/v1/models&api_token=...`, which the document writes (A:26, A:83), as what it means."""
-        return self._gateway.split_stray_query(path, query)
+        """Read `/v1/models&api_token=...`, which the document writes (A:26, A:83), and `/V1/models/` as meant."""
+        path, query = self._gateway.split_stray_query(path, query)
+        return self._gateway.as_express_matches(path), query
+
+    def decode_body(self, raw: bytes, headers: Mapping[str, str], reservation: BodyReservation) -> bytes:
+        """Inflate and decode a JSON body, as Express does."""
+        return decode_body(raw, headers, self.max_body, reservation)
 
     def prepare(self, request: ApiRequest) -> None:
         """Set path parameters that were left out to the word null, as LowCodeAPI does."""

@@ -22,7 +22,7 @@ from bananastand.contracts.response import ApiResponse, encode
 from bananastand.contracts.response_headers import Headers, add_refusal_headers, preflight_headers, response_headers
 
 from .api import BananaApi
-from .build_log import PATH, stream_build_log
+from .build_log import PATH, LogReaders, stream_build_log
 from .gateway import GatewayApi
 from .native import NativeApi
 from .runtime import Runtime
@@ -63,6 +63,7 @@ class BananaService(Starlette):
 
     def __init__(self, api: BananaApi, runtime: Runtime, is_key: Callable[[str], bool], bodies: BodyBudget) -> None:
         self.api, self._runtime, self._is_key, self._bodies = api, runtime, is_key, bodies
+        self._log_readers = LogReaders()
         routes: list[BaseRoute] = [
             OperationRoute(operation, api.operations[operation.id], self._handler(operation))
             for operation in api.contract.routes.operations
@@ -81,7 +82,8 @@ class BananaService(Starlette):
             if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
                 await _send(send, 204, preflight_headers(headers, cors=self.api.cors), b"")
                 return
-            if (response := self.api.early(scope["method"], path, headers)) is not None:
+            base = _origin(scope, headers) + scope.get("root_path", "")
+            if (response := self.api.early(scope["method"], path, headers, base)) is not None:
                 await self._deliver(scope, send, headers, response)
                 return
             path, query = self.api.rewrite(path, query)
@@ -107,7 +109,7 @@ class BananaService(Starlette):
             scope["path_params"],
             parse_query(scope["query_string"].decode("latin-1")),
             headers := _headers(scope),
-            origin=f"{scope.get('scheme', 'http')}://{headers.get('host', 'localhost')}",
+            origin=_origin(scope, headers),
             root=scope.get("root_path", ""),
         )
         try:
@@ -121,7 +123,8 @@ class BananaService(Starlette):
         api = self.api
         with self._bodies.reserve() as reservation:
             try:
-                request.raw = await self._read_body(request.method, request.headers, receive, reservation)
+                raw = await self._read_body(request.method, request.headers, receive, reservation)
+                request.raw = api.decode_body(raw, request.headers, reservation)
                 parse_body(request, objects_only=api.objects_only)
                 self._authenticate(request)
                 api.prepare(request)
@@ -188,12 +191,17 @@ class BananaService(Starlette):
 
     async def _build_log(self, websocket: WebSocket) -> None:
         is_key = self._is_key(websocket.headers.get("x-banana-api-key", ""))
-        await stream_build_log(websocket, self._runtime if is_key else None)
+        await stream_build_log(websocket, self._runtime if is_key else None, self._log_readers)
 
 
 def _path(scope: Any) -> str:
     """The path below the mount."""
     return scope["path"].removeprefix(scope.get("root_path", ""))
+
+
+def _origin(scope: Any, headers: dict[str, str]) -> str:
+    """Scheme and host that the client used."""
+    return f"{scope.get('scheme', 'http')}://{headers.get('host', 'localhost')}"
 
 
 def _headers(scope: Any) -> dict[str, str]:

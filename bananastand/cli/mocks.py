@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bananastand.settings import PlatformVariables
-
 from ._ends import USAGE, fail
 
 if TYPE_CHECKING:
@@ -58,6 +56,7 @@ def mocks(
     speed: Annotated[
         float, typer.Option(min=0.001, max=1e6, help="How many times faster than real time the real clock runs.")
     ] = 1.0,
+    step: Annotated[float, typer.Option(min=0, max=1e9, help="Every call moves the clock by so many seconds.")] = 0.0,
     openapi: Annotated[
         list[str] | None,
         typer.Option(
@@ -119,6 +118,7 @@ def mocks(
     The index page lists addresses, keys and contracts.
     """
     try:
+        from bananastand.settings import PlatformVariables
         from bananastand_mocks.cassettes.exchanges import build_exchanges
         from bananastand_mocks.kernel.errors import StateError
         from bananastand_mocks.listeners import MockServer
@@ -139,6 +139,7 @@ def mocks(
             seed=seed,
             virtual=time == "virtual",
             speed=speed,
+            step=step,
             state=state,
             hosts=allow_host or (),
             runtime=runtime,

@@ -104,7 +104,7 @@ def check_request(request: ApiRequest) -> None:
     if operation.takes_json and not _is_other_type(request):
         if request.body is None and operation.body_required:
             violations.append(Violation("body", "", "required", "a body is required"))
-        else:
+        elif request.raw or request.body is not None:
             operation.check_body(request.body, violations)
     if violations:
         error = ProviderError("violation", violations[0].message)

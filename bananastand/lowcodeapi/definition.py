@@ -14,8 +14,7 @@ from bananastand.contracts.schemas import Schemas
 
 __all__ = ["definition", "literal_places", "metadata"]
 
-CATEGORY = "AI Cloud"  # A:20, C:30: the one category both documents name
-EXAMPLES: dict[str, Any] = {"string": "", "number": 0, "integer": 0, "boolean": False, "object": {}, "array": []}
+EXAMPLES: dict[str, Any] = {"string": "", "number": 0, "boolean": False, "object": {}, "array": []}
 REFUSED = {"401": {"description": "API token required", "content": {"application/json": {}}}}
 
 
@@ -25,15 +24,21 @@ def literal_places(operation: Operation) -> list[str]:
     return [name for name in operation.query.required if name in words]
 
 
-def definition(provider: str, description: str, contract: Contract) -> dict[str, Any]:
-    """OpenAPI 3.0, its paths keyed by the literal addresses."""
+def definition(description: str, contract: Contract, base: str) -> dict[str, Any]:
+    """Return OpenAPI 3.0, its paths keyed by the literal addresses.
+
+    Args:
+        description: What the API offers.
+        contract: The contract of its operations.
+        base: The address at which this server offers it.
+    """
     schemas, paths = Schemas(contract.document), dict[str, Any]()
     for operation in _listed(contract):
         paths.setdefault(operation.template, {})[operation.method.lower()] = _described(operation, schemas)
     return {
         "openapi": "3.0.0",
         "info": {"description": description},
-        "servers": [{"description": "LowCodeAPI", "url": f"https://api.lowcodeapi.com/{provider}"}],
+        "servers": [{"description": description, "url": server["url"]} for server in contract.servers(base)],
         "paths": paths,
         "components": {"securitySchemes": {"ApiToken": {"type": "apiKey", "in": "query", "name": "api_token"}}},
         "security": [{"ApiToken": []}],
@@ -41,12 +46,14 @@ def definition(provider: str, description: str, contract: Contract) -> dict[str,
 
 
 def metadata(provider: str, contract: Contract) -> dict[str, Any]:
-    """The addresses of an upstream by category."""
-    paths: list[str] = []
+    """Return the addresses of an upstream by category; each category is a heading of its document (A:21, C:34)."""
+    categories: dict[str, Any] = {}
     for operation in _listed(contract):
-        paths += [operation.template, f"{operation.template}~{operation.method.lower()}"]
-    listed = {"id": provider, "paths": list(dict.fromkeys(paths))}
-    return {"message": f"API metadata for {provider}", "res": {CATEGORY: listed}}
+        for category in operation.spec["tags"]:
+            listed = categories.setdefault(category, {"id": category.lower(), "paths": []})
+            paths = (operation.template, f"{operation.template}~{operation.method.lower()}")
+            listed["paths"] += [path for path in paths if path not in listed["paths"]]
+    return {"message": f"API metadata for {provider}", "res": categories}
 
 
 def _listed(contract: Contract) -> Iterator[Operation]:
@@ -56,7 +63,7 @@ def _listed(contract: Contract) -> Iterator[Operation]:
 def _described(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     spec = operation.spec
     described: dict[str, Any] = {
-        "tags": [CATEGORY],
+        "tags": spec["tags"],
         "parameters": [
             _parameter(operation, schemas.resolve(parameter), schemas) for parameter in spec.get("parameters", [])
         ],
@@ -100,5 +107,7 @@ def _body(spec: Any, schemas: Schemas) -> dict[str, Any]:
 
 
 def _type(schema: Any, schemas: Schemas) -> str:
-    kind = schemas.resolve(schema).get("type", "object")
-    return kind if isinstance(kind, str) else str(kind[0])
+    """The type as the document's tables have it, which know no integers (A:31, C:51); `x-type` is theirs, not ours."""
+    schema = schemas.resolve(schema)
+    kind = schema.get("x-type") or schema.get("type") or ("string" if "enum" in schema else "object")
+    return "number" if kind == "integer" else str(kind)

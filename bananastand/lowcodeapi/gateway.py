@@ -8,7 +8,6 @@ or in the path (the new one) and are not encoded on the way; one that is left ou
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
 from bananastand.contracts.contract import Contract
@@ -61,6 +60,7 @@ class Gateway:
     ) -> None:
         self.id, self._description, self._contract = id, description, contract
         self._upstream_headers, self._base = dict(headers or {}), base
+        self._literals = {operation.template.lower(): operation.template for operation in contract.operations}
 
     def envelope(self, response: ApiResponse) -> ApiResponse:
         """Put the envelope around a success in JSON; other content passes unchanged, and so does a redirect."""
@@ -92,10 +92,11 @@ class Gateway:
         """Return LowCodeAPI's own refusal; None where the API is the one to answer."""
         return refuse(self.id, request, problem)
 
-    def early(self, method: str, path: str, headers: Mapping[str, str]) -> ApiResponse | None:
+    def early(self, method: str, path: str, headers: Mapping[str, str], base: str) -> ApiResponse | None:
         """Return /definition, /metadata, or the redirect of the base address in methods that no contract has."""
+        path = self.as_express_matches(path).lower()
         if path == "/definition" and method in ("GET", "POST"):
-            return ApiResponse(self._definition)
+            return ApiResponse(definition(self._description, self._contract, base))
         if path == "/metadata" and method == "GET":
             return ApiResponse(metadata(self.id, self._contract))
         if path == "/" and (method in ("POST", "PUT", "PATCH", "DELETE") or (method == "GET" and not self._base)):
@@ -112,14 +113,15 @@ class Gateway:
         literal, ampersand, stray = path.partition("&")
         return (literal, f"{stray}&{query}") if ampersand else (path, query)
 
+    def as_express_matches(self, path: str) -> str:
+        """Return the contract's path to which Express routes this one: a trailing slash and letter case are free."""
+        path = path[:-1] if path.endswith("/") and path != "/" else path
+        return self._literals.get(path.lower(), path)
+
     def fill_path_parameters(self, request: ApiRequest) -> None:
         """Set path parameters that the query leaves out to the word null."""
         for name in literal_places(request.operation):
             request.query.setdefault(name, "null")
-
-    @cached_property
-    def _definition(self) -> dict[str, Any]:
-        return definition(self.id, self._description, self._contract)
 
     def _headers(self, response: ApiResponse) -> dict[str, str]:
         return {"content-type": response.content_type, **self._upstream_headers, **response.headers}

@@ -29,6 +29,8 @@ def refuse(provider: str, request: ApiRequest | None, problem: Problem) -> ApiRe
             return ApiResponse({"message": "Not Found"}, 404)
         case "malformed_json" | "too_deep":
             return ApiResponse({"message": problem.message}, 400)
+        case "unsupported_encoding":
+            return ApiResponse({"message": problem.message}, 415)
         case "too_large":
             return ApiResponse({"message": "request entity too large"}, 413)
         case "unauthorized":

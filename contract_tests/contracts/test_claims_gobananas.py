@@ -401,13 +401,24 @@ def test_the_window_of_a_rate_takes_less_than_fifty_milliseconds():
 def test_gobananas_proxy_tenants(documents: GoBananasCaller):
     key = "tenant/2025-01-15/image.png"
     assert documents("GET", f"/images/{key}").headers["content-type"] == "image/png"
-    assert documents("GET", "/images/tenant/2025-01-15/image-thumb.jpg").headers["content-type"] == "image/jpeg"
+    assert documents("GET", "/images/tenant/image-thumb.jpg").headers["content-type"] == "image/jpeg"
     assert error(documents("GET", "/images/acme-corp/none.png")) == (404, "NOT_FOUND", "Image not found")
     assert error(documents("GET", "/images/tenant/none.png")) == (403, "FORBIDDEN", "Tenant access denied")
     mine = documents.make()["url"].split("/", 5)[5]
     assert documents("GET", f"/images/{mine}").status_code == 200
     assert documents("GET", f"/images/{mine}", key="sk_live_other").status_code == 403
     assert documents.send("GET", f"/images/{key}").status_code == 401
+
+
+def test_gobananas_proxy_deleted(documents: GoBananasCaller):
+    url = documents.make()["url"].split("/", 5)[5]
+    listed = documents("GET", "/api/images").json()["images"]
+    for image in listed:
+        assert documents("DELETE", f"/api/images/{image['id']}").status_code == 204
+    for gone in (url, "tenant/image.png", "tenant/image-thumb.jpg", "tenant/image-2.png"):
+        assert error(documents("GET", f"/images/{gone}")) == (404, "NOT_FOUND", "Image not found")
+    assert documents("GET", f"/images/{url}", key="sk_live_other").status_code == 403
+    assert documents("GET", "/images/tenant/2025-01-15/image.png").status_code == 200
 
 
 @pytest.mark.parametrize(

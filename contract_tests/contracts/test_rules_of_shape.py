@@ -15,7 +15,8 @@ from contract_rules import NUMBERS, WHOLE
 from contracts import FILES, contract, operations, resolve
 from refusals import refused
 
-PLAIN = {*NUMBERS, *WHOLE, "default", "properties", "items", "description", "$ref", "x-source", "x-confidence"}
+PLAIN = {*NUMBERS, *WHOLE, "default", "properties", "items", "description", "example", "$ref"}
+PLAIN |= {"x-source", "x-confidence", "x-type"}
 DATES = ["2024-01-02", "2024-01-02T03:04:05Z"], ["yesterday", "2024-13-45", "2024"]
 UNIT, CALLS = {"unit_quantity": 2.5}, {"call_quantity": 100}
 ESTIMATES = (

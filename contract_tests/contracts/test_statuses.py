@@ -20,6 +20,12 @@ from contracts import FILES, contract, errors, operation, operations, resolve
 
 GATEWAY = ("bananadev", "falai")
 TOKEN_WANTED = "A valid API token is required to access this API."
+REFUSALS = {
+    401: TOKEN_WANTED,
+    403: "Invalid api_token",
+    413: "request entity too large",
+    415: 'unsupported content encoding "br"',
+}
 QUEUE = ("start_run", "check_run")
 RUN = ("warmup_project", "call_project")
 
@@ -201,6 +207,10 @@ def too_large(send: RequestSender, request: ContractRequest, status: int, patch:
     return send(request)
 
 
+def compressed(send: RequestSender, request: ContractRequest, status: int, _: Any) -> httpx2.Response:
+    return send(replace(request, headers={**request.headers, "content-encoding": "br"}))
+
+
 def limited(send: RequestSender, request: ContractRequest, status: int, _: Any) -> httpx2.Response:
     request = send.resolve(request)
     send.world.limits.set(request.provider, 0, 60.0)
@@ -242,8 +252,8 @@ def fault(send: RequestSender, request: ContractRequest, status: int, _: Any) ->
     return send(request)
 
 
-REASONS = {400: broken, 401: without_key, 402: used_up, 403: forbidden, 404: absent, 413: too_large, 422: broken,
-           429: limited}  # fmt: skip
+REASONS = {400: broken, 401: without_key, 402: used_up, 403: forbidden, 404: absent, 413: too_large,
+           415: compressed, 422: broken, 429: limited}  # fmt: skip
 
 # What is said --------------------------------------------------------------------------------------------------------
 
@@ -327,8 +337,8 @@ def body_of(provider: str, name: str, status: int) -> Any:
     """What the error says; a pattern where it names the field that a rule was broken in."""
     if status in (400, 422) and provider in WRONG and name not in RUN:
         return WRONG[provider]
-    if provider in GATEWAY and status in (401, 403, 413):
-        return {401: TOKEN_WANTED, 403: "Invalid api_token", 413: "request entity too large"}[status]
+    if provider in GATEWAY and status in REFUSALS:
+        return REFUSALS[status]
     if name in RUN:
         kind = "UserError" if status < 500 else "BananaError"
         text = f"An error occured.\n    Type: {kind}\n    StatusCode: {status}\n    Message: {RUNS.get(status)}\n"

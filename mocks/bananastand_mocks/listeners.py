@@ -68,9 +68,9 @@ class MockServer(uvicorn.Server):
         self.app, self._limits, self._tunnel = app, limits or ConnectionLimits(), tunnel
         limiter = ConnectionLimiter(self._limits, name="mocks", raise_files=raise_files)
         super().__init__(ServerConfig(app, limiter=limiter, dialect=dialect_of(app), reserved=RESERVED))
+        self._tls, self._own_tls, self._proxy = _tls(app, folder, names, say) if folder else None, tls, None
         self._main = listen(host, port)
         self._proxy_listener = listen(LOOPBACK, proxy) if proxy is not None else None
-        self._tls, self._own_tls, self._proxy = _tls(app, folder, names, say) if folder else None, tls, None
         self._behind = [listen(LOOPBACK, 0), listen(LOOPBACK, 0)] if proxy is not None else []
         app.secure_ports.update(port_of(listener) for listener in self._behind[1:])
 

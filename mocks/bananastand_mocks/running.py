@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,8 @@ from .kernel.faults import Faults
 from .kernel.journal import Journal
 from .kernel.limits import RateLimits
 from .kernel.provider import Provider
+from .kernel.stub_checks import check_names
+from .kernel.stubs import Stub, Stubs, StubSpec
 from .kernel.tasks import Tasks
 from .kernel.world import World
 from .kernel.worlds import Kind
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from .paperbanana.vlm import Vlm
 
 __all__ = ["Endpoint", "RunningServer", "MockSession", "start"]
+
+Pattern = Mapping[str, Any]
 
 ANY_KEY = "any-key"  # for an OpenAPI document's API, which takes every one
 START_SECONDS = 30.0
@@ -87,6 +91,11 @@ class MockSession:
         return self.world.limits
 
     @property
+    def stubs(self) -> Stubs:
+        """The stubs that are set: `stand.stubs.unused()`, `stand.stubs.assert_all_called()`, `stand.stubs.clear()`."""
+        return self.world.stubs
+
+    @property
     def coverage(self) -> Coverage:
         """Which operations were exercised."""
         return self.world.coverage
@@ -128,6 +137,58 @@ class MockSession:
         """
         exchanges = build_exchanges(self._server.asgi.providers, cassette=Path(cassette), record=services)
         self.world.exchanges = {**self.world.exchanges, **exchanges}
+
+    def stub(
+        self,
+        operation: str | None = None,
+        *,
+        provider: str | None = None,
+        method: str | None = None,
+        path: str | Pattern | None = None,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, Any] | None = None,
+        body: Any = None,
+        body_text: str | Pattern | None = None,
+        body_paths: Mapping[str, Any] | None = None,
+        times: int | None = None,
+    ) -> Stub:
+        """Answer requests that fit with `stub.respond(...)` instead of the provider; see `RequestPattern`.
+
+        A value is a literal or a pattern, such as `{"contains": "banana"}`, `{"matches": "v[12]"}`, `{"absent": True}`.
+        Of the stubs that fit, the newest that is not over answers.
+
+        Args:
+            operation: The operationId.
+            provider: The provider's name.
+            method: The HTTP method.
+            path: The path below the provider's mount; `{name}` stands for one part.
+            query: Query parameters by name.
+            headers: Headers by name.
+            body: JSON of which the body must hold everything.
+            body_text: The body as text.
+            body_paths: Values in the body by JSON path.
+            times: How many requests it answers; None for no end.
+
+        Raises:
+            ValueError: A value is no pattern, or nothing that is served has the operation or the provider's name.
+
+        >>> stand.stub("list_models", times=2).respond(503, headers={"Retry-After": "3"})
+        """
+        expected = {
+            "provider": provider,
+            "operation": operation,
+            "method": method,
+            "path": path,
+            "query": query,
+            "headers": headers,
+            "body": body,
+            "body_text": body_text,
+            "body_paths": body_paths,
+        }
+        request = {name: value for name, value in expected.items() if value is not None}
+        spec = StubSpec.model_validate({"request": request, "times": times})
+        check_names(spec.request, self._server.asgi.providers.values())
+        return self.world.stubs.add(spec)
 
     def reset(self, **options: Any) -> None:
         """Start the world anew; `kind` and `seed` as for a new world."""

@@ -51,6 +51,7 @@ class Server:
         seed: Of the default world's ids and randomness; drawn where it is None.
         virtual: Whether its clock moves only when it is advanced.
         speed: How many times faster than real time its real clock runs.
+        step: Seconds by which every call moves its clock.
         state: The file that stores the worlds; None for none.
         hosts: Names beside localhost by which the control plane may be called.
         runtime: What runs Banana.dev's models; by default they are pretended.
@@ -75,6 +76,7 @@ class Server:
         seed: int | None = None,
         virtual: bool = False,
         speed: float = 1.0,
+        step: float = 0.0,
         state: Path | None = None,
         hosts: Iterable[str] = (),
         runtime: RuntimeFactory | None = None,
@@ -89,6 +91,7 @@ class Server:
             *_documents(openapi),
         ]
         self.worlds = Worlds(providers, kind=kind, seed=seed, virtual=virtual, speed=speed)
+        self.worlds.default.clock.step = step
         self.state = StateFile(state) if state is not None else None
         if self.state is not None:
             self.state.restore(self.worlds)
@@ -157,19 +160,9 @@ class Server:
     @cached_property
     def _control(self) -> Any:
         """Control plane and index page; built on first use, because FastAPI is slow to add many routes."""
-        from fastapi.responses import HTMLResponse
-
         from .kernel.control import control_plane
-        from .kernel.pages import render
 
-        providers = list(self.providers.values())
-        app = control_plane(providers, self.worlds, hosts=self._control_hosts)
-
-        @app.get("/", include_in_schema=False, response_class=HTMLResponse)
-        async def index() -> str:
-            return render("index.html", providers=providers, credentials=self.worlds.default.credentials)
-
-        return app
+        return control_plane(list(self.providers.values()), self.worlds, hosts=self._control_hosts)
 
 
 def create_app(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
+
+from servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "at_r0123456789abcdef0123456789abcdef"
@@ -28,9 +31,7 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_port()
 
 
 def serve(port: int, *arguments: str) -> subprocess.Popen[str]:
@@ -106,3 +107,54 @@ def test_a_brain_that_cannot_be_reached_so_is_told_at_once() -> None:
         )
         assert done.returncode == 2
         assert "is no" in done.stderr
+
+
+def test_a_recording_is_replayed_and_held_to_the_contract(port: int, tmp_path: Path) -> None:
+    cassette, other = str(tmp_path / "c.yaml"), free_port()
+    real = serve(other, "--only", "falai", "--seed", "1")
+    recording = serve(
+        port, "--record", f"falai=http://127.0.0.1:{other}/lowcodeapi/falai", "--cassette", cassette, "--only", "falai"
+    )
+    address = f"http://127.0.0.1:{port}/lowcodeapi/falai/v1/models"
+    live = httpx2.get(address, params={"limit": 1, "api_token": TOKEN}).json()
+    output = end(recording) + end(real)
+    replaying = serve(port, "--replay", cassette, "--only", "falai")
+    again = httpx2.get(address, params={"limit": 1, "api_token": "any"}).json()
+    missing = httpx2.get(address, params={"limit": 2, "api_token": "any"})
+    end(replaying)
+    conform = subprocess.run(
+        command("conform", "--cassette", cassette, "--diff"), env=environment(), capture_output=True, text=True
+    )
+    refused = subprocess.run(
+        command("mocks", "--record", "falai", "--cassette", cassette), env=environment(), capture_output=True, text=True
+    )
+
+    assert again == live
+    assert (missing.status_code, "nearest is entry 1 of c.yaml" in missing.text) == (501, True)
+    assert f"into {cassette}" in output
+    assert (conform.returncode, "1 passed, 0 failed" in conform.stdout) == (0, True), conform.stdout
+    assert (refused.returncode, "c.yaml exists: delete it" in refused.stderr) == (2, True)
+
+
+def test_a_document_is_served_over_https_with_the_variables_that_clients_need(port: int, tmp_path: Path) -> None:
+    document = ROOT / "tests" / "mocks" / "openapi" / "documents" / "kitchen.yaml"
+    options = ("--tls", "--proxy", "0", "--ca", str(tmp_path / "ca"), "--openapi", f"{document},cook")
+    process = serve(port, *options, "--only", "falai")
+    trusted = ssl.create_default_context(cafile=str(tmp_path / "ca" / "bundle.pem"))
+    orders = httpx2.get(f"https://localhost:{port}/cook/orders", verify=trusted).json()["data"]
+    output = end(process)
+
+    assert [order["dish"] for order in orders] == ["soup", "fruit"]
+    assert f"export SSL_CERT_FILE={tmp_path / 'ca' / 'bundle.pem'}\n" in output
+    assert f"export NODE_EXTRA_CA_CERTS={tmp_path / 'ca' / 'ca.pem'}\n" in output
+    assert "export HTTPS_PROXY=http://127.0.0.1:" in output
+
+
+def test_a_wrong_document_is_refused_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text("openapi: 3.1.0\ninfo: {title: Shop, version: '1'}\npaths:\n  fruits: {}\n")
+    done = subprocess.run(
+        command("mocks", "--openapi", str(tmp_path / "shop.yaml")), env=environment(), capture_output=True, text=True
+    )
+
+    assert done.returncode == 2
+    assert f"{tmp_path / 'shop.yaml'}:3: paths: " in done.stderr

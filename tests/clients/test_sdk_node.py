@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from sdk_packages import INPUTS, NodeSdks, apps, deploy_apps, exports
+import bananastand_mocks
+from sdk_packages import INPUTS, NodeSdks, apps, deploy_apps, exports, mock_job
 from servers import free_port
 from stands import Up
 
@@ -107,6 +108,21 @@ def test_another_server_is_called_on_the_route(version: str, answer_of: Answers)
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_wrong_key_is_an_error_of_the_package_at_once(version: str, answer_of: Answers) -> None:
     assert "Invalid API key" in answer_of(version, "wrong key")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_mock_answers_every_call_of_a_version(version: str, sdks: NodeSdks) -> None:
+    with bananastand_mocks.start("banana-native", virtual=False) as server:
+        job = mock_job(server)
+        kinds = {"3.0.0": ["background", "feedback"], "4.0.0": ["background"], "6.2.0": ["warmup", "projects"]}[version]
+        environment = {"BANANA_URL": f"{server.endpoint('banana-native').base_url}/"}
+        answers = sdks.drive(version, {**job, "kinds": ["potassium", *kinds, "wrong key"]}, environment)
+
+    assert answers["potassium"]["output"].startswith("iVBOR"), "a picture"
+    assert answers.get("background", {"output": "iVBOR"})["output"].startswith("iVBOR")
+    assert (answers.get("warmup", {"warm": True}), answers.get("projects", 31)) == ({"warm": True}, 31)
+    assert answers.get("feedback", "success") == "success"
+    assert "Invalid API key" in answers["wrong key"]
 
 
 def test_a_potassium_app_is_warmed_up(by_setting: Answers) -> None:

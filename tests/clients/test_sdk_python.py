@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from sdk_packages import INPUTS, PythonSdks, apps, deploy_apps, exports
+import bananastand_mocks
+from sdk_packages import INPUTS, PythonSdks, apps, deploy_apps, exports, mock_job
 from stands import Up
 
 VERSIONS = (
@@ -21,6 +22,7 @@ VERSIONS = (
 )  # fmt: skip
 QUICK = ("0.0.2", "1.0.0", "2.0.1", "3.0.1", "4.0.2", "5.1.0", "6.3.0")
 SETTING = ("potassium", "background", "template", "own server", "wrong key")
+FIRST_API = ("0.0.1", "0.0.2", "0.1.0", "2.0.0", "2.0.1")  # they return what is under "output"
 BROKEN = ("1.0.0", "2.0.2")  # their check() calls a function of their own with a wrong name
 
 Answers = Callable[[str, str], Any]
@@ -113,8 +115,10 @@ def test_another_server_is_called_on_the_route(version: str, by_setting: Answers
 
 @pytest.mark.parametrize("version", marked(*VERSIONS))
 def test_a_wrong_key_is_an_error_of_the_package_at_once(version: str, by_setting: Answers) -> None:
-    answer = by_setting(version, "wrong key")
+    check_wrong_key(version, by_setting(version, "wrong key"))
 
+
+def check_wrong_key(version: str, answer: Any) -> None:
     if version in ("0.1.0", "2.0.0", "2.0.1"):
         assert answer == "Exception: server error: endpoint returned status code 401"
     elif version in ("1.0.0", "2.0.2", "3.0.0"):  # they hide the message that they were sent
@@ -146,6 +150,39 @@ def test_an_app_of_the_first_template_is_called_at_bananas_own_address(version: 
 @pytest.mark.parametrize("version", marked(*since("0.1.0")))
 def test_another_server_is_called_at_bananas_own_address(version: str, built_in: Answers) -> None:
     assert built_in(version, "own server")["method"] == "POST"
+
+
+@pytest.fixture(scope="module")
+def on_the_mock(sdks: PythonSdks) -> Iterator[Callable[[str], dict[str, Any]]]:
+    """With the package's own setting, against the mock."""
+    with bananastand_mocks.start("banana-native", virtual=False) as server:
+        job = mock_job(server)
+
+        def drive(version: str) -> dict[str, Any]:
+            kinds = ["potassium", *([] if version in since("5.0.0") else ["background"])]
+            kinds += ["warmup"] if version in since("6.1.0") else []
+            kinds += ["projects"] if version in since("6.2.0") else []
+            base = f"{server.endpoint('banana-native').base_url}/"
+            variable = "BOOSTE_URL" if version == "0.0.1" else "BANANA_URL"
+            environment = {variable: base, "NO_PROXY": "*"}
+            return sdks.drive(version, {**job, "kinds": [*kinds, "wrong key"]}, environment)
+
+        yield drive
+
+
+@pytest.mark.parametrize("version", marked(*VERSIONS))
+def test_the_mock_answers_every_call_of_a_version(version: str, on_the_mock: Callable[[str], dict[str, Any]]) -> None:
+    answers = on_the_mock(version)
+
+    picture = answers["potassium"]["output"] if version not in FIRST_API else answers["potassium"]
+    assert picture.startswith("iVBOR")
+    if version in BROKEN:
+        check_background(version, answers["background"])
+    elif version not in since("5.0.0"):
+        assert answers["background"]["output"].startswith("iVBOR")
+    assert answers.get("warmup", {"warm": True}) == {"warm": True}
+    assert answers.get("projects", 31) == 31
+    check_wrong_key(version, answers["wrong key"])
 
 
 @pytest.mark.parametrize("version", marked(*since("6.2.0")))

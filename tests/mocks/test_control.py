@@ -58,6 +58,32 @@ def test_clock_tasks_faults_and_limits_are_set(server: Server) -> None:
     assert call(server, "GET", models).status == 200
 
 
+def test_a_world_whose_clock_moves_with_every_call(server: Server) -> None:
+    created = call(server, "POST", "/_stand/worlds", {"name": "polled", "step": 5})
+    token = created.json()["credentials"]["lowcodeapi"][0]
+    begun = created.json()["clock"]["now"]
+    call(server, "GET", f"/w/polled/lowcodeapi/bananadev/v1/models?api_token={token}")
+
+    assert call(server, "GET", "/_stand/worlds/polled").json()["clock"]["now"] == begun + 5
+    call(server, "POST", "/_stand/worlds/polled/reset")
+    assert call(server, "GET", "/_stand/worlds/polled").json()["clock"]["step"] == 5
+    assert call(server, "PUT", "/_stand/worlds/polled/clock", {"step": 0}).json()["step"] == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/_stand/worlds", 201),
+        ("POST", "/_stand/worlds/default/reset", 200),
+        ("PUT", "/_stand/worlds/default/tasks", 200),
+        ("POST", "/_stand/worlds/default/journal/verify", 200),
+    ],
+)
+def test_a_body_without_a_required_value_may_be_left_out(server: Server, method: str, path: str, status: int) -> None:
+    assert call(server, method, path).status == status
+    assert call(server, method, path, {}).status == status
+
+
 def test_the_journal_is_read_verified_and_cleared(server: Server) -> None:
     world = "/_stand/worlds/default"
     call(server, "GET", f"/lowcodeapi/bananadev/v1/models/value?api_token={TOKEN}")
@@ -133,7 +159,7 @@ def test_the_pages_list_providers_operations_and_routes(server: Server) -> None:
     reference = call(server, "GET", "/_stand/").content.decode()
 
     for mount in ("/lowcodeapi/bananadev", "/lowcodeapi/falai", "/banana", "/fal"):
-        assert f"<code>{mount}</code>" in index
+        assert f'<code class="line">{mount}</code>' in index
         assert call(server, "GET", f"{mount}/openapi.json").json()["openapi"] == "3.1.0"
     for provider in ("bananadev", "falai", "banana-native", "fal-native"):
         page = call(server, "GET", f"/_stand/contracts/{provider}")

@@ -58,7 +58,7 @@ def detail(answer: Response) -> str:
         ("POST", "/_stand/worlds", {"name": "a/b"}, "name"),
         ("POST", "/_stand/worlds", {"colour": 1}, "colour"),
         ("POST", "/_stand/worlds", [], "body"),
-        ("POST", "/_stand/worlds", None, "body"),
+        ("POST", "/_stand/worlds", {"step": -1}, "step"),
         ("POST", f"{WORLD}/reset", {"kind": 1}, "kind"),
         ("POST", f"{WORLD}/clock", {"advance": "60"}, "advance"),
         ("POST", f"{WORLD}/clock", {"advance": -1}, "advance"),
@@ -66,6 +66,10 @@ def detail(answer: Response) -> str:
         ("POST", f"{WORLD}/clock", {"advance": 1e99}, "advance"),
         ("POST", f"{WORLD}/clock", {"advance": HUGE}, "advance"),
         ("POST", f"{WORLD}/clock", {}, "advance"),
+        ("POST", f"{WORLD}/clock", None, "body"),
+        ("PUT", f"{WORLD}/clock", {"step": "5"}, "step"),
+        ("PUT", f"{WORLD}/clock", {"step": -1}, "step"),
+        ("PUT", f"{WORLD}/clock", {}, "step"),
         ("PUT", f"{WORLD}/tasks", {"mode": "later"}, "mode"),
         ("PUT", f"{WORLD}/tasks", {"polls": -1}, "polls"),
         ("PUT", f"{WORLD}/tasks", {"polls": 1.5}, "polls"),
@@ -80,6 +84,36 @@ def detail(answer: Response) -> str:
         ("POST", f"{WORLD}/faults", {"kind": "latency", "seconds": 601}, "seconds"),
         ("POST", f"{WORLD}/faults", {"kind": "reset", "probability": 2}, "probability"),
         ("POST", f"{WORLD}/faults", {"kind": "reset", "operation": "no_such"}, "operation"),
+        ("POST", f"{WORLD}/faults", {"kind": "status", "headers": {"A B": "x"}}, "headers.A B"),
+        ("POST", f"{WORLD}/faults", {"kind": "status", "headers": {"X": "a\r\nb"}}, "headers.X"),
+        ("POST", f"{WORLD}/faults", {"kind": "status", "headers": {"Content-Length": "3"}}, "headers.Content-Length"),
+        ("POST", f"{WORLD}/faults", {"kind": "reset", "headers": {"Retry-After": "3"}}, "headers"),
+        ("POST", f"{WORLD}/faults", {"kind": "latency", "body": {}}, "body"),
+        ("POST", f"{WORLD}/stubs", [], "body"),
+        ("POST", f"{WORLD}/stubs", {"colour": 1}, "colour"),
+        ("POST", f"{WORLD}/stubs", {"times": 0}, "times"),
+        ("POST", f"{WORLD}/stubs", {"request": {"operation": "no_such"}}, "request.operation"),
+        ("POST", f"{WORLD}/stubs", {"request": {"provider": "nobody"}}, "request.provider"),
+        ("POST", f"{WORLD}/stubs", {"request": {"provider": "falai", "operation": "start_run"}}, "request.operation"),
+        ("POST", f"{WORLD}/stubs", {"request": {"method": "G T"}}, "request.method"),
+        ("POST", f"{WORLD}/stubs", {"request": {"path": {}}}, "request.path"),
+        ("POST", f"{WORLD}/stubs", {"request": {"path": {"matches": "("}}}, "request.path"),
+        ("POST", f"{WORLD}/stubs", {"request": {"query": {"limit": {"matches": "(?=2)"}}}}, "request.query.limit"),
+        ("POST", f"{WORLD}/stubs", {"request": {"headers": {"a": {"likes": "b"}}}}, "request.headers.a.likes"),
+        ("POST", f"{WORLD}/stubs", {"request": {"body_paths": {"a.b": 1}}}, "body_paths: a.b"),
+        ("POST", f"{WORLD}/stubs", {"request": {"body_paths": {"$[?match(@.a, 'b')]": 1}}}, "body_paths"),
+        ("POST", f"{WORLD}/stubs", {"request": {"body_paths": {"$" + "[?@.x" * 200: 1}}}, "body_paths"),
+        ("POST", f"{WORLD}/stubs", {"responses": [{"status": 99}]}, "responses.0.status"),
+        ("POST", f"{WORLD}/stubs", {"responses": [{"status": 600}]}, "responses.0.status"),
+        ("POST", f"{WORLD}/stubs", {"responses": [{"json": 1, "text": "a"}]}, "text"),
+        ("POST", f"{WORLD}/stubs", {"responses": [{"status": 204, "json": None}]}, "json"),
+        ("POST", f"{WORLD}/stubs", {"responses": [{"base64": "%"}]}, "base64"),
+        ("POST", f"{WORLD}/stubs", {"responses": [{"delay": 601}]}, "responses.0.delay"),
+        ("POST", f"{WORLD}/stubs", {"responses": [{"headers": {"X": "\u20ac"}}]}, "headers.X"),
+        ("GET", f"{WORLD}/stubs/7", None, "7"),
+        ("GET", f"{WORLD}/stubs/one", None, "stub"),
+        ("DELETE", f"{WORLD}/stubs/7", None, "7"),
+        ("GET", f"{WORLD}/stubs?unused=perhaps", None, "unused"),
         ("PUT", f"{WORLD}/limits/bananadev", {"calls": -1, "seconds": 1}, "calls"),
         ("PUT", f"{WORLD}/limits/bananadev", {"calls": 1, "seconds": 0}, "seconds"),
         ("PUT", f"{WORLD}/limits/bananadev", {"calls": "1", "seconds": 1}, "calls"),
@@ -200,7 +234,13 @@ ROUTES = [
     ("POST", f"{WORLD}/import"),
     ("PATCH", f"{WORLD}/settings"),
     ("POST", f"{WORLD}/clock"),
+    ("PUT", f"{WORLD}/clock"),
     ("PUT", f"{WORLD}/tasks"),
+    ("POST", f"{WORLD}/stubs"),
+    ("GET", f"{WORLD}/stubs"),
+    ("DELETE", f"{WORLD}/stubs"),
+    ("GET", f"{WORLD}/stubs/1"),
+    ("DELETE", f"{WORLD}/stubs/1"),
     ("POST", f"{WORLD}/faults"),
     ("PUT", f"{WORLD}/limits/bananadev"),
     ("POST", f"{WORLD}/journal/verify"),
@@ -223,7 +263,8 @@ ROUTES = [
 ]
 NAMES = ["name", "kind", "seed", "time", "speed", "advance", "mode", "polls", "seconds", "failures", "failure", "calls",
          "operation", "first", "last", "status", "message", "probability", "expected", "exactly", "at_least", "at_most",
-         "bananadev.hold_seconds", "bananadev.build_seconds", "falai.admin_key", *EXPORTED]  # fmt: skip
+         "step", "headers", "body", "request", "responses", "times", "bananadev.hold_seconds",
+         "bananadev.build_seconds", "falai.admin_key", *EXPORTED]  # fmt: skip
 WORDS = st.sampled_from(["", "development", "empty", "virtual", "status", "reset", "after_seconds", "*", "start_run"])
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | WORDS
 JSONS = st.recursive(
@@ -235,7 +276,7 @@ BODIES = st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=8), JSONS, ma
 def test_every_route_of_the_control_plane_is_fuzzed(shared: Server) -> None:
     described = call(shared, "GET", "/_stand/openapi.json").json()["paths"]
     known = {
-        (method.upper(), path.replace("{name}", "default").replace("{provider}", "bananadev"))
+        (method.upper(), path.format(name="default", provider="bananadev", stub="1"))
         for path, methods in described.items()
         for method in methods
     }

@@ -159,6 +159,26 @@ def test_malformed_json_and_slow_bodies_are_injected() -> None:
     assert len(call(zoo, "GET", "/animals").json()["animals"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("body", "content", "kind"),
+    [
+        (None, b'{"oops":"fault"}', "application/json"),
+        ({"error": {"code": "overloaded"}}, b'{"error":{"code":"overloaded"}}', "application/json"),
+        ("<h1>Bad Gateway</h1>", b"<h1>Bad Gateway</h1>", "text/html"),
+    ],
+)
+def test_a_status_fault_has_its_own_headers_and_body(body: Any, content: bytes, kind: str) -> None:
+    zoo = app()
+    headers = {"Retry-After": "3", **({"Content-Type": kind} if isinstance(body, str) else {})}
+    zoo.worlds.default.faults.next_calls(1, "status", status=502, headers=headers, body=body)
+
+    answer = call(zoo, "GET", "/animals")
+
+    assert (answer.status, answer.headers["retry-after"], answer.content) == (502, "3", content)
+    assert answer.headers["content-type"] == kind
+    assert zoo.worlds.default.breaches == []
+
+
 @pytest.mark.parametrize("kind", ["reset", "truncated_body"])
 def test_a_broken_connection_is_raised_in_process(kind: Any) -> None:
     zoo = app()
@@ -190,6 +210,35 @@ def test_events_happen_when_the_clock_is_advanced() -> None:
     assert "grown" not in world.table("zoo.animals")[animal]
     world.clock.advance(100)
     assert world.table("zoo.animals")[animal]["grown"] == 1_767_225_660.0
+
+
+def test_every_call_can_move_the_clock() -> None:
+    zoo = app()
+    world = zoo.worlds.default
+    animal = call(zoo, "POST", "/animals", {"name": "Willi"}).json()["id"]
+    world.clock.step = 25
+
+    polls = [call(zoo, "GET", f"/animals/{animal}").json().get("grown") for _ in range(4)]
+
+    assert polls == [None, None, 1_767_225_660.0, 1_767_225_660.0]
+    assert world.clock.now() == 1_767_225_700.0
+    assert call(zoo, "GET", "/animals", key="no such key").status == 401
+    assert world.clock.now() == 1_767_225_700.0  # an unknown key opens no world
+
+
+def test_steps_lead_out_of_a_rate_limit_and_end_with_the_clock() -> None:
+    zoo = app()
+    world = zoo.worlds.default
+    world.limits.set("zoo", calls=1, seconds=60)
+    world.clock.step = 20
+
+    assert [call(zoo, "GET", "/animals").status for _ in range(4)] == [200, 429, 429, 200]
+
+    world.limits.unset("zoo")
+    world.clock.step = 1e9
+    world.clock.advance(221e9 - world.clock.now())
+    assert [call(zoo, "GET", "/animals").status for _ in range(2)] == [200, 200]
+    assert world.clock.now() == 221_845_392_000.0  # 9000-01-01T00:00:00Z
 
 
 def test_the_journal_has_the_call_without_its_key() -> None:

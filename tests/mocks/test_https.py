@@ -28,7 +28,7 @@ def server() -> Iterator[RunningServer]:
 
 def client(server: RunningServer) -> httpx2.Client:
     trusted = ssl.create_default_context(cafile=server.environment["SSL_CERT_FILE"])
-    return httpx2.Client(verify=trusted, proxy=server.environment["HTTPS_PROXY"], trust_env=False)
+    return httpx2.Client(verify=trusted, proxy=server.environment["HTTPS_PROXY"], trust_env=False, timeout=60)
 
 
 def run(server: RunningServer, *command: str) -> str:
@@ -110,7 +110,7 @@ def test_a_tunnel_passes_other_hosts_on(server: RunningServer) -> None:
     with bananastand_mocks.start("falai", proxy=True, tunnel=True) as other:
         trusted = ssl.create_default_context(cafile=server.environment["SSL_CERT_FILE"])
         proxy = other.environment["HTTPS_PROXY"]
-        with httpx2.Client(verify=trusted, proxy=proxy, trust_env=False) as http:
+        with httpx2.Client(verify=trusted, proxy=proxy, trust_env=False, timeout=60) as http:
             assert http.get(f"{server.url}/paperbanana/api/health").json()["status"] == "ok"
             assert http.get(f"{other.url}/lowcodeapi/falai/v1/models", params={"api_token": TOKEN}).status_code == 200
             unreachable = http.get("http://127.0.0.1:9/")

@@ -130,7 +130,7 @@ def test_the_metadata_lists_addresses_and_methods(server: Server) -> None:
     metadata = call(server, "GET", "/lowcodeapi/bananadev/metadata").json()
 
     assert metadata["message"] == "API metadata for bananadev"
-    assert "/v1/start~post" in metadata["res"]["AI Cloud"]["paths"]
+    assert "/v1/start~post" in metadata["res"]["Runs"]["paths"]
 
 
 def test_browsers_are_answered_with_their_own_origin(server: Server) -> None:

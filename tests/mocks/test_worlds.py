@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import threading
+import time
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -41,6 +43,24 @@ def test_a_virtual_clock_runs_everything_due_in_order_and_sees_its_time() -> Non
     assert [row["event"] for row in clock.pending] == ["never"]
     with pytest.raises(ValueError, match="cannot go back"):
         clock.advance(-1)
+
+
+def test_moves_of_one_clock_from_two_threads_add_up() -> None:
+    begun = threading.Event()
+
+    def block(event: str, details: dict[str, Any]) -> None:
+        begun.set()
+        time.sleep(0.2)
+
+    clock = Clock(block, virtual=True)
+    clock.after(0.5, "slow")
+    first = threading.Thread(target=clock.advance, args=(10,))
+    first.start()
+    begun.wait(10)
+    clock.advance(5)
+    first.join()
+
+    assert clock.now() == EPOCH + 15
 
 
 def test_a_real_clock_can_run_faster() -> None:

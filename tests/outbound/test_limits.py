@@ -101,6 +101,28 @@ def quick() -> Iterator[Running]:
 GET = b"GET /%s HTTP/1.1\r\nhost: x\r\n"
 
 
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_a_body_behind_an_upgrade_that_is_not_offered_is_read(quick: Running, pieces: int) -> None:
+    """Java's HttpClient asks its first request's server to go on in HTTP/2 (RFC 7540, 3.2)."""
+    head = (
+        b"POST / HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nContent-Length: 11\r\nHost: x\r\n"
+        b"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\nUpgrade: h2c\r\nX-Own: kept\r\n\r\n"
+    )
+    before = len(quick.seen)
+    with quick.connect() as connection:
+        for _ in range(2):  # on one connection
+            for part in (head + b"a" * 11,) if pieces == 1 else (head + b"a", b"a" * 10):
+                connection.sendall(part)
+                time.sleep(0.05)
+            assert connection.recv(65536).endswith(b"\r\n\r\n11")
+        connection.sendall(GET % b"" + b"connection: close\r\n\r\n")
+        assert rest(connection).endswith(b"\r\n\r\n0")
+
+    assert len(quick.seen) == before + 3
+    headers = quick.seen[before]["headers"]
+    assert headers == [(b"content-length", b"11"), (b"host", b"x"), (b"x-own", b"kept")]
+
+
 def test_a_connection_without_a_byte_is_closed(quick: Running) -> None:
     with quick.connect() as connection:
         began = time.monotonic()

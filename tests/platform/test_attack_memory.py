@@ -83,8 +83,7 @@ def say(name: str, idle: int, most: int) -> None:
 @pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="looks into /proc")
 def test_the_platform_holds_no_body(tmp_path: Path) -> None:
     front = free_port()
-    up = Up(tmp_path / "data", fronts=[[front, "app"]])
-    try:
+    with Up(tmp_path / "data", fronts=[[front, "app"]]) as up:
         up.http.post("/stand/v1/projects/app/deploy", json={"source": "hangs"})
 
         def attack() -> None:
@@ -99,8 +98,6 @@ def test_the_platform_holds_no_body(tmp_path: Path) -> None:
         idle, most = peak(up.process.pid, attack)
         say("the platform", idle, most)
         assert most <= 1.5 * idle
-    finally:
-        up.stop()
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bananastand.platform.replicas.isolation import isolation_problem
-from real_platform import DOCKERFILE, POTASSIUM, RealPlatform, platform
+from real_platform import DOCKERFILE, POTASSIUM, RealPlatform
 
 pytestmark = pytest.mark.needs("bwrap")
 
@@ -55,7 +55,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealPlatform]:
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("attacks")
     environment = {"BANANASTAND_GITHUB_SECRET": "hook-secret", "SOME_TOKEN": "token-of-the-user"}
-    with platform(folder / "data", environment=environment) as running:
+    with RealPlatform(folder / "data", environment=environment) as running:
         for name, secrets in (("hostile", {}), ("neighbour", {"SECRET": SECRET})):
             built = running.deploy(name, APP, secrets=secrets)
             assert built["state"] == "live", built["log"]
@@ -233,7 +233,7 @@ def test_forked_replica_is_isolated_like_a_started_one(up: RealPlatform) -> None
 @pytest.mark.parametrize("ends", ["replica", "platform"])
 def test_without_isolation_a_child_that_left_its_session_is_swept(ends: str, tmp_path: Path) -> None:
     mark = f"banana-{time.time_ns()}"
-    with platform(tmp_path / "data", "--isolation", "none") as running:
+    with RealPlatform(tmp_path / "data", "--isolation", "none") as running:
         assert "isolation: none: apps can read what this user can" in running.log
         running.deploy("app", APP)
         running.run("app", DOUBLE_FORK.replace("MARK", repr(mark)))
@@ -277,7 +277,7 @@ def test_where_bubblewrap_is_missing_only_an_explicit_wish_is_refused(isolation:
     environment = {"PATH": str(programs)}
 
     if isolation == "auto":
-        with platform(tmp_path / "data", environment=environment) as running:
+        with RealPlatform(tmp_path / "data", environment=environment) as running:
             assert "isolation: none" in running.log
             assert "bubblewrap is not installed (apt-get install bubblewrap)" in running.log
     else:

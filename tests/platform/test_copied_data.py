@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bananastand.platform.store.identity import identity_of, settle
-from real_platform import DOCKERFILE, POTASSIUM, RealPlatform, platform
+from real_platform import DOCKERFILE, POTASSIUM, RealPlatform
 
 FILES = {"Dockerfile": DOCKERFILE, "app.py": POTASSIUM}
 
@@ -23,7 +23,7 @@ def is_alive(pid: int) -> bool:
 
 
 def test_a_copy_that_is_started_leaves_the_originals_replicas_alone_and_runs_on_its_own_files(tmp_path: Path) -> None:
-    with platform(tmp_path / "data") as original:
+    with RealPlatform(tmp_path / "data") as original:
         built = original.deploy("app", FILES)
         assert built["state"] == "live", built["log"]
         original.http.patch("/stand/v1/projects/app", json={"min_replicas": 1}).raise_for_status()
@@ -31,8 +31,8 @@ def test_a_copy_that_is_started_leaves_the_originals_replicas_alone_and_runs_on_
         before = original.replicas("app")
         shutil.copytree(original.data, tmp_path / "copy", symlinks=True)
 
-        with platform(tmp_path / "copy") as copy:
-            assert "its paths are mended" in copy.output
+        with RealPlatform(tmp_path / "copy") as copy:
+            assert "its paths are mended" in copy.log
             assert copy.run("app", "open('/app/mark', 'w').write('x'); out = 2") == 2
             assert original.replicas("app")[0]["pid"] == before[0]["pid"]
             assert is_alive(before[0]["pid"])
@@ -52,7 +52,7 @@ def test_what_a_killed_platform_left_is_ended_by_the_next_one_also_where_the_dir
     first.kill()
     (tmp_path / "data").rename(tmp_path / "moved")
 
-    with platform(tmp_path / "moved") as second:
+    with RealPlatform(tmp_path / "moved") as second:
         limit = time.monotonic() + 20
         while is_alive(replica["pid"]):
             assert time.monotonic() < limit, "it was not ended"

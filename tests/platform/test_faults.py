@@ -170,15 +170,12 @@ def test_what_a_build_had_started_ends_with_the_next_supervisor_and_the_build_be
     first = pids(up)[0]
     up.kill()
     assert alive(first)
-    up = Up(tmp_path / "data")
-    try:
+    with Up(tmp_path / "data") as up:
         wait_until(lambda: len(pids(up)) == 2)
         assert not alive(first)
         cancelled = up.http.post(f"/stand/v1/builds/{build}/cancel").json()
         assert cancelled["state"] == "cancelled"
         assert not alive(pids(up)[1])
-    finally:
-        up.stop()
 
 
 def alive(pid: int) -> bool:

@@ -194,8 +194,7 @@ def door_request(chance: random.Random, up: Up) -> tuple[int, bytes]:
 
 
 def test_whatever_comes_to_a_door_the_next_call_is_served(tmp_path: Path) -> None:
-    up = Up(tmp_path / "data", fronts=[[FRONT, "app"]])
-    try:
+    with Up(tmp_path / "data", fronts=[[FRONT, "app"]]) as up:
         assert up.deploy(source="raw")["state"] == "live"
         chance, statuses = random.Random(3), Counter[bytes]()
         for _ in range(300):
@@ -207,14 +206,11 @@ def test_whatever_comes_to_a_door_the_next_call_is_served(tmp_path: Path) -> Non
         assert statuses[b"400"] > 30
         for _ in range(3):
             assert up.http.post("/stand/v1/projects/app/call/", json={}).json() == {"fine": True}
-    finally:
-        assert up.stop() == 0, up.log
     assert "Traceback" not in up.log
 
 
 def test_an_id_of_a_run_that_no_header_can_carry_is_refused_by_start(tmp_path: Path) -> None:
-    up = Up(tmp_path / "data")
-    try:
+    with Up(tmp_path / "data") as up:
         assert up.deploy(source="raw")["state"] == "live"
         body = {"apiKey": up.key, "modelKey": "app", "modelInputs": {}, "startOnly": False}
         for id in ("\u00e9", "a\nb", "\u20ac", "\x00", " ", "x" * 2000):
@@ -222,5 +218,3 @@ def test_an_id_of_a_run_that_no_header_can_carry_is_refused_by_start(tmp_path: P
             assert refused.startswith("error: id: ")
             assert refused.endswith("use 1 to 1024 printable ASCII characters")
         assert up.http.post("/banana/start/v4", json={**body, "id": "fine"}).json()["modelOutputs"] == [{"fine": True}]
-    finally:
-        up.stop()

@@ -26,10 +26,9 @@ FRONT = free_port()
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    running = Up(tmp_path_factory.mktemp("up") / "data", fronts=[[FRONT, "app"]], mocks=True)
-    assert running.deploy(secrets={"TOKEN": "hush-hush"}, environment={"VERSION": "1"})["state"] == "live"
-    yield running
-    assert running.stop() == 0, running.log
+    with Up(tmp_path_factory.mktemp("up") / "data", fronts=[[FRONT, "app"]], mocks=True) as running:
+        assert running.deploy(secrets={"TOKEN": "hush-hush"}, environment={"VERSION": "1"})["state"] == "live"
+        yield running
 
 
 def model_key(up: Up) -> str:

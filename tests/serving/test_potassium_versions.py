@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tools.compatibility.corpus import CORPUS
 from tools.compatibility.potassium import FeatureRow, compare, make_environment, upstream_answers, worker_answers
 from tools.compatibility.potassium_apps import APPS, VERSIONS, PotassiumVersion, Probe
 from tools.compatibility.redis import RedisServer
@@ -179,40 +180,14 @@ def redis() -> Iterator[int]:
         yield server.port
 
 
-STORE = """
-from potassium import Potassium, Request, Response
-from potassium.store import RedisConfig, Store
-
-app = Potassium("store")
-store = Store(backend="redis", config=RedisConfig(host="127.0.0.1", port="%d"))
-
-
-@app.init
-def init():
-    return {}
-
-
-@app.background("/work")
-def work(context, request: Request):
-    store.set(request.json["id"], {"squared": request.json["n"] ** 2}, ttl=60)
-
-
-@app.handler("/result")
-def result(context, request: Request):
-    return Response(status=200, json={"found": store.get(request.json["id"])})
-
-
-app.serve()
-"""
-
-
 @pytest.mark.parametrize(
     "name", ["0.3.2", *(pytest.param(name, marks=pytest.mark.slow) for name in ("0.0.9", "0.5.0"))]
 )
 def test_a_background_job_leaves_its_result_in_a_store(
     name: str, redis: int, environments: Path, tmp_path: Path
 ) -> None:
-    python, app = python_of(name, environments), write(tmp_path, STORE % redis)
+    source = (CORPUS / "potassium-store" / "app.py").read_text().replace('"6379"', f'"{redis}"')
+    python, app = python_of(name, environments), write(tmp_path, source)
 
     answers = in_worker(
         python,
@@ -222,7 +197,7 @@ def test_a_background_job_leaves_its_result_in_a_store(
         Probe("found", "/result", b'{"id": "a"}', until="49"),
     )
 
-    assert answers == [(200, {"found": None}), (200, {"started": True}), (200, {"found": {"squared": 49}})]
+    assert answers == [(200, {"state": "pending"}), (200, {"started": True}), (200, {"state": "done", "result": 49})]
 
 
 WORKERS = """

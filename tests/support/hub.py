@@ -154,7 +154,7 @@ class Hub:
         self._server.server_close()
 
 
-class _Refused(Exception):
+class _ErrorAnswer(Exception):
     """An error answer: status, X-Error-Code and text."""
 
     def __init__(self, status: int, code: str | None, text: str, commit: str | None = None) -> None:
@@ -189,9 +189,9 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             for pattern, status in self.hub.broken.items():
                 if re.search(pattern, path):
-                    raise _Refused(status, None, "the hub is out of order")
+                    raise _ErrorAnswer(status, None, "the hub is out of order")
             self._route(path, address.path)
-        except _Refused as refused:
+        except _ErrorAnswer as refused:
             code = {"X-Error-Code": refused.code} if refused.code else {}
             commit = {"X-Repo-Commit": refused.commit} if refused.commit else {}
             headers = {"Content-Type": "application/json", "X-Error-Message": str(refused), **code, **commit}
@@ -200,7 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _route(self, path: str, raw: str) -> None:
         if path == "/api/whoami-v2":
             if self._token() is None:
-                raise _Refused(401, None, "Invalid username or password.")
+                raise _ErrorAnswer(401, None, "Invalid username or password.")
             self._json({"type": "user", "name": self._token(), "fullname": self._token(), "orgs": []})
         elif path in ("/api/models", "/api/datasets", "/api/spaces"):
             kind = path.rpartition("/")[2]
@@ -217,7 +217,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif file := FILE.fullmatch(path):
             self._file(file["kind"] or "models", file["name"], file["rest"], raw)
         else:
-            raise _Refused(404, None, "Sorry, we can't find the page you are looking for.")
+            raise _ErrorAnswer(404, None, "Sorry, we can't find the page you are looking for.")
 
     # What the hub says of a repository
 
@@ -265,7 +265,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._may_read(repository)
         revision, path = self._revision(repository, rest)
         if path not in revision.files:
-            raise _Refused(404, "EntryNotFound", "Entry not found", revision.commit)
+            raise _ErrorAnswer(404, "EntryNotFound", "Entry not found", revision.commit)
         content, about = revision.files[path], revision.describe(path)
         headers = {"X-Repo-Commit": revision.commit, "Content-Disposition": f'inline; filename="{Path(path).name}"'}
         if "lfs" not in about:
@@ -285,7 +285,7 @@ class _Handler(BaseHTTPRequestHandler):
                 for name, content in revision.files.items():
                     if name.endswith(LFS) and hashlib.sha256(content).hexdigest() == oid:
                         return content
-        raise _Refused(404, None, "no such object")
+        raise _ErrorAnswer(404, None, "no such object")
 
     def _content(self, content: bytes, headers: dict[str, str]) -> None:
         headers = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes", **headers}
@@ -308,7 +308,7 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         token = header.removeprefix("Bearer ")
         if token not in (MEMBER, STRANGER):
-            raise _Refused(401, None, "Invalid credentials in Authorization header")
+            raise _ErrorAnswer(401, None, "Invalid credentials in Authorization header")
         return token
 
     def _repository(self, kind: str, name: str, raw: str) -> Repository | None:
@@ -321,10 +321,10 @@ class _Handler(BaseHTTPRequestHandler):
         repository = self.hub.repositories.get((kind, name))
         if repository is None or (repository.private and token != MEMBER):
             if token is None:  # the hub does not say whether it is there
-                raise _Refused(401, "RepoNotFound", "Invalid username or password.")
-            raise _Refused(404, "RepoNotFound", "Repository not found")
+                raise _ErrorAnswer(401, "RepoNotFound", "Invalid username or password.")
+            raise _ErrorAnswer(404, "RepoNotFound", "Repository not found")
         if repository.disabled:
-            raise _Refused(403, None, "Access to this resource is disabled.")
+            raise _ErrorAnswer(403, None, "Access to this resource is disabled.")
         return repository
 
     def _may_read(self, repository: Repository) -> None:
@@ -334,16 +334,16 @@ class _Handler(BaseHTTPRequestHandler):
         text = f"Access to model {repository.name} is restricted"
         if token is None:
             needed = "You must have access to it and be authenticated to access it. Please log in."
-            raise _Refused(401, "GatedRepo", f"{text}. {needed}")
+            raise _ErrorAnswer(401, "GatedRepo", f"{text}. {needed}")
         visit = f"Visit https://huggingface.co/{repository.name} to ask for access."
-        raise _Refused(403, "GatedRepo", f"{text} and you are not in the authorized list. {visit}")
+        raise _ErrorAnswer(403, "GatedRepo", f"{text} and you are not in the authorized list. {visit}")
 
     def _revision(self, repository: Repository, text: str) -> tuple[Revision, str]:
         """The revision at the beginning of a path, whose name may hold slashes, and the path after it."""
         for name in sorted(repository.commits, key=len, reverse=True):
             if text == name or text.startswith(f"{name}/"):
                 return repository.commits[name], text[len(name) + 1 :]
-        raise _Refused(404, "RevisionNotFound", f"Invalid rev id: {text.partition('/')[0]}")
+        raise _ErrorAnswer(404, "RevisionNotFound", f"Invalid rev id: {text.partition('/')[0]}")
 
     def _flag(self, name: str) -> bool:
         return self.query.get(name, [""])[0].lower() in ("true", "1")

@@ -9,14 +9,13 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from servers import PlatformProcess, free_port
 
-__all__ = ["DOCKERFILE", "POTASSIUM", "RealPlatform", "packed", "platform"]
+__all__ = ["DOCKERFILE", "POTASSIUM", "RealPlatform", "packed"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PATHS = os.pathsep.join(map(str, (ROOT, ROOT / "mocks")))
@@ -102,16 +101,6 @@ class RealPlatform(PlatformProcess):
         )
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout + done.stderr
-
-
-@contextmanager
-def platform(data: Path, *options: str, **more: Any) -> Iterator[RealPlatform]:
-    """A platform that is stopped in the end."""
-    running = RealPlatform(data, *options, **more)
-    try:
-        yield running
-    finally:
-        running.stop()
 
 
 def packed(files: Mapping[str, str]) -> bytes:

@@ -10,9 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx2
+
+from bananastand_mocks.running import RunningServer
 from stands import Up
 
-__all__ = ["APPS", "INPUTS", "NodeSdks", "PythonSdks", "apps", "deploy_apps", "exports"]
+__all__ = ["APPS", "INPUTS", "NodeSdks", "PythonSdks", "apps", "deploy_apps", "exports", "mock_job"]
 
 DRIVERS = Path(__file__).resolve().parent / "sdks"
 APPS = {"potassium": "potassium", "template": "template", "own": "echo"}  # name of the project: source
@@ -30,6 +33,14 @@ def apps(up: Up, url: str | None = None) -> dict[str, dict[str, str]]:
     url = url or f"http://127.0.0.1:{up.port}/banana/run/NAME"
     projects = {name: up.http.get(f"/stand/v1/projects/{name}").json() for name in APPS}
     return {name: {"model_key": row["model_key"], "url": url.replace("NAME", name)} for name, row in projects.items()}
+
+
+def mock_job(server: RunningServer) -> dict[str, Any]:
+    """What a driver needs to call the mock, which draws a picture for every app."""
+    at = server.endpoint("banana-native")
+    httpx2.post(f"{at.base_url}/v1/projects", json={"name": "potassium"}, headers={"x-banana-api-key": at.key})
+    app = {"model_key": "value", "url": f"{at.base_url}/run/value"}
+    return {"key": at.key, "api": f"{at.base_url}/v1", "apps": {"potassium": app, "template": app}}
 
 
 def exports(up: Up) -> dict[str, str]:

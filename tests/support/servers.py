@@ -15,7 +15,7 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 
@@ -80,11 +80,19 @@ class PlatformProcess(Process):
             time.sleep(0.02)
         self.key = tomllib.loads((data / "client.toml").read_text())["key"]
         self.http.headers["authorization"] = f"Bearer {self.key}"
+        httpx2.get(self.http.base_url, timeout=60, trust_env=False)  # from its first answer on it handles SIGTERM
 
     def ended(self) -> int:
         """Wait for its end."""
         self.http.close()
         return super().ended()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        status = self.stop()
+        assert kind is not None or status == 0, f"ended with status {status}: {self.log}"
 
 
 class Server(Process):

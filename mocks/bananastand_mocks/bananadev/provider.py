@@ -12,6 +12,7 @@ from bananastand.contracts.response import ApiResponse
 
 from ..kernel.app import PINNED
 from ..kernel.call import ApiCall
+from ..kernel.http_handler import HttpHandler
 from ..kernel.ids import Ids
 from ..kernel.provider import Credential, Provider
 from ..kernel.world import World
@@ -20,6 +21,7 @@ from .deploying import EVENT, step
 from .operations import endpoints_of
 from .runtime import UPLOAD_KEY, InstantRuntime, RuntimeFactory
 from .state import RUN_DUE, fill, run_is_due
+from .task_api import TaskApi
 
 __all__ = ["KEY", "BananaDev"]
 
@@ -50,9 +52,10 @@ class BananaDev(Provider):
     }
 
     def __init__(self, runtime: RuntimeFactory = InstantRuntime) -> None:
-        self._runtime = runtime
+        self._runtime, self._log_readers = runtime, build_log.LogReaders()
         self.endpoints = endpoints_of(API.operations, runtime)
         self.sockets = {build_log.PATH: self._stream_build_log}
+        self.pages = dict.fromkeys(("api", "feedback"), self._task_api)
 
     def secret(self, call: ApiCall) -> tuple[str, str] | None:
         """Return Banana's key; for an upload the key in its address, which is a credential of its own here."""
@@ -73,8 +76,12 @@ class BananaDev(Provider):
         """Fill the account and its projects."""
         fill(world, kind)
 
+    def _task_api(self, worlds: Worlds) -> TaskApi:
+        return TaskApi(HttpHandler(self, worlds))
+
     async def _stream_build_log(self, websocket: WebSocket, worlds: Worlds) -> None:
         world = worlds.holding(KEY.kind, websocket.headers.get("x-banana-api-key", ""))
         pinned = websocket.scope.get(PINNED)
         is_valid = world is not None and pinned in (None, world)
-        await build_log.stream_build_log(websocket, self._runtime(world) if is_valid and world is not None else None)
+        runtime = self._runtime(world) if is_valid and world is not None else None
+        await build_log.stream_build_log(websocket, runtime, self._log_readers)

@@ -132,7 +132,10 @@ class Cassette:
     def __init__(self, path: Path, services: Mapping[str, str], scrubber: Scrubber, *, append: bool = False) -> None:
         self.path, self.scrubber = path, scrubber
         self._secrets = scrubber.count
-        self._head = HEADER + _yaml({"version": 1, "services": {**services}}) + "interactions:\n"
+        for address in services.values():
+            scrubber.learn_value(address)
+        services = {name: scrubber.text(address) for name, address in services.items()}
+        self._head = HEADER + _yaml({"version": 1, "services": services}) + "interactions:\n"
         self._entries: list[str] = []
         if append and path.exists():
             document = _load(path)

@@ -72,7 +72,8 @@ class Recorder:
                 self._timeout,
             )
         except AppUnreachable as error:
-            message = f"{self.base_url} does not answer: {error}; check the address, or replay a cassette"
+            address = self._cassette.scrubber.text(self.base_url)
+            message = f"{address} does not answer: {error}; check the address, or replay a cassette"
             raise ProviderError("fault", message, status=UNREACHABLE) from None
         sent = {name: value for name, value in response.headers.items() if name not in OF_THIS_HOP | OURS}
         content_type = sent.pop("content-type", "")

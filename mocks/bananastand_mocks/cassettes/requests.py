@@ -47,6 +47,7 @@ def receive(request: HttpRequest, call: ApiCall | None, scrubber: Scrubber) -> R
     body = pack(content, content_type)
     scrubber.learn_headers(request.headers, of_request=True)
     scrubber.learn_value(query)
+    scrubber.learn_value(request.path)  # LowCodeAPI takes a query behind an ampersand
     if call is not None:
         scrubber.learn_value(call.path)
     _learn_body(body, content, content_type, scrubber)

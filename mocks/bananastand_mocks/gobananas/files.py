@@ -12,7 +12,7 @@ from bananastand.contracts.response import ApiResponse
 
 from ..kernel.world import World
 from .pictures import drawn, shrink, shrunk, to_recipe
-from .state import Row, find_file, tenant
+from .state import Row, find_file, owns
 
 __all__ = ["get_file", "get_public_file", "measure", "read"]
 
@@ -22,12 +22,12 @@ MISSING = "Image not found"
 async def get_file(world: World, parameters: dict[str, Any]) -> ApiResponse:
     """A file of the tenant; with `download` it has a name to be saved as.
 
-    Raises ProviderError: not_found, below the tenant's own name; forbidden, below any other.
+    Raises ProviderError: not_found, below the tenant's own name or where a file was deleted; forbidden elsewhere.
     """
     key: str = parameters["r2Key"]
     found = find_file(world, key)
     if found is None:
-        if key.split("/", 1)[0] == tenant(world)["tenantId"]:
+        if owns(world, key):
             raise ProviderError("not_found", MISSING)
         raise ProviderError("forbidden")
     answer = await read(world, *found)

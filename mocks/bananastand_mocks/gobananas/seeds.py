@@ -11,7 +11,7 @@ from ..kernel.worlds import OTHER, Kind
 from . import ledger
 from .pictures import Recipe
 from .ratios import pixels
-from .state import CHARACTERS, COUNTERS, MEGABYTE, PRESETS, SESSIONS, SETTINGS, TENANT, Row, place
+from .state import CHARACTERS, COUNTERS, MEGABYTE, PRESETS, SESSIONS, SETTINGS, TENANT, Row, place, place_file
 
 __all__ = ["RATE", "fill"]
 
@@ -52,10 +52,14 @@ def _begin(world: World, character: int, preset: int) -> None:
 
 
 def _documented(world: World) -> None:
-    """Images 42 and 43 but not 44 (B:184), session-abc, the file of B:331, the usage of B:242-250 and B:47."""
+    """Images 42 and 43 but not 44 (B:184), session-abc, the usage of B:242-250 and B:47.
+
+    The file of B:331 is of neither image: deleting one (B:164, B:177) leaves it.
+    """
     world.table(SESSIONS)["session-abc"] = {"id": "session-abc", "holder": "", "last": DOCUMENTED_AT}
-    place(world, _image(42, ()), "tenant/2025-01-15/image")
-    place(world, _image(43, ("Make the sky green",)), "tenant/2025-01-15/image-2")
+    place(world, _image(42, ()), "tenant/image")  # B:94
+    place(world, _image(43, ("Make the sky green",)), "tenant/image-2")
+    place_file(world, _image(41, ()), "tenant/2025-01-15/image.png")
     world.table(COUNTERS)["image"] = 44
     ledger.add(world, DOCUMENTED_AT - 86400, images=498, edits=179, size=120_300_000)
     ledger.add(world, DOCUMENTED_AT, images=25, edits=10, size=5_200_000)

@@ -33,7 +33,9 @@ __all__ = [
     "images",
     "keep_bytes",
     "next_id",
+    "owns",
     "place",
+    "place_file",
     "setting",
     "tenant",
     "iso",
@@ -42,6 +44,7 @@ __all__ = [
 Row = dict[str, Any]
 
 IMAGES, FILES, SESSIONS = "gobananas.images", "gobananas.files", "gobananas.sessions"
+DELETED = "gobananas.deleted"  # keys of the tenant's that were not below its own name, as B:331 writes them
 CHARACTERS, PRESETS = "gobananas.characters", "gobananas.presets"
 TENANT, COUNTERS = "gobananas.tenant", "gobananas.counters"
 BUCKET = "gobananas-bucket"  # the kind of credential that opens public files
@@ -115,13 +118,26 @@ def forget_image(world: World, image_id: int) -> bool:
     world.blobs.pop(row["r2_key"], None)
     for key in (row["r2_key"], row["thumbnail_key"]):
         world.table(FILES).pop(key, None)
+        if not owns(world, key):
+            world.table(DELETED)[key] = True
     return True
 
 
+def place_file(world: World, row: Row, key: str) -> None:
+    """Keep a file that belongs to no image of the gallery; the row says how it is drawn."""
+    row["r2_key"] = key
+    world.table(FILES)[key] = {"row": row, "thumbnail": False}
+
+
 def find_file(world: World, key: str) -> tuple[Row, bool] | None:
-    """The image whose file has this key, and whether it is the thumbnail."""
+    """The row of the image whose file has this key, and whether it is the thumbnail."""
     found = world.table(FILES).get(key)
-    return None if found is None else (images(world)[str(found["image"])], found["thumbnail"])
+    return None if found is None else (found.get("row") or images(world)[str(found["image"])], found["thumbnail"])
+
+
+def owns(world: World, key: str) -> bool:
+    """Whether a file of this key would be the tenant's: below its own name, or a seeded one that was deleted."""
+    return key.partition("/")[0] == tenant(world)["tenantId"] or key in world.table(DELETED)
 
 
 def keep_bytes(world: World, row: Row, content: bytes) -> None:

@@ -25,10 +25,11 @@ class ApiCall(ApiRequest):
         world: The world of the credential; before authentication that of the address.
         credential: The secret that the call carries; None for an operation without one.
         faults: The injected faults that strike this call.
+        sent: The body as it came, where a provider has read it more freely into `body`.
         allowance: What is left of the rate limit under which the call was counted; None where none applies.
     """
 
-    __slots__ = ("allowance", "credential", "faults", "world")
+    __slots__ = ("allowance", "credential", "faults", "sent", "world")
 
     def __init__(
         self,
@@ -47,4 +48,5 @@ class ApiCall(ApiRequest):
         self.world = world
         self.credential: str | None = None
         self.faults: list[Fault] = []
+        self.sent: Any = None
         self.allowance: Allowance | None = None

@@ -47,16 +47,21 @@ class Clock:
         virtual: Whether the clock moves only when it is advanced.
         start: The first time; by default the present, for a virtual clock `EPOCH`.
         speed: How many times faster than real time a real clock runs.
+
+    Attributes:
+        step: Seconds by which every call to a provider moves the clock, so that a client that polls can wait for what
+            is due. 0, the default, leaves it alone.
     """
 
     def __init__(self, deliver: Deliver, *, virtual: bool, start: float | None = None, speed: float = 1.0) -> None:
-        self.virtual, self.speed = virtual, speed
+        self.virtual, self.speed, self.step = virtual, speed, 0.0
         self._deliver = deliver
         self._queue: list[tuple[float, int, str, dict[str, Any]]] = []
         self._order = count()
         self._frozen: float | None = None
         self._running: dict[int, _RunningJob] = {}
         self._turn = threading.RLock()
+        self._advancing = threading.Lock()
         self._set(start if start is not None else EPOCH if virtual else time.time())
 
     def now(self) -> float:
@@ -91,7 +96,10 @@ class Clock:
         """
         if not seconds >= 0:
             raise ValueError("a clock cannot go back")
-        until = self.now() + seconds
+        with self._advancing:  # moves add up where several threads advance the clock
+            return self._advance_to(self.now() + seconds)
+
+    def _advance_to(self, until: float) -> int:
         if until > LATEST:
             raise ValueError("a clock ends with the year 8999")
         ran = 0
@@ -111,6 +119,10 @@ class Clock:
                 self._finish(order, job)
         self._set(until)
         return ran
+
+    def take_step(self) -> int:
+        """Advance by `step`, at most to the clock's end; return how many events ran. This may block, as `advance`."""
+        return self.advance(max(0.0, min(self.step, LATEST - self.now())))
 
     def run_due(self) -> int:
         """Run what is due by now and take the outcomes of finished jobs; return how many events ran or ended."""
@@ -152,11 +164,18 @@ class Clock:
 
     def dump(self) -> dict[str, Any]:
         """Return the clock as JSON."""
-        return {"virtual": self.virtual, "speed": self.speed, "now": self.now(), "pending": self.pending}
+        return {
+            "virtual": self.virtual,
+            "speed": self.speed,
+            "step": self.step,
+            "now": self.now(),
+            "pending": self.pending,
+        }
 
     def load(self, state: dict[str, Any]) -> None:
         """Take over a dumped clock. A real clock shows its own time: what fell due in between runs at the next call."""
         self.virtual, self.speed = bool(state["virtual"]), float(state["speed"])
+        self.step = float(state.get("step", 0.0))
         self._set(float(state["now"]) if self.virtual else max(time.time(), float(state["now"])))
         self._queue, self._running = [], {}
         for row in state["pending"]:

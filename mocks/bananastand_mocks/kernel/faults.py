@@ -6,6 +6,11 @@ from dataclasses import asdict, dataclass, field
 from random import Random
 from typing import Any, Literal, get_args
 
+from bananastand.contracts.json_body import dump
+from bananastand.contracts.response import JSON, ApiResponse
+
+from .custom_headers import check_headers
+
 __all__ = ["Fault", "FaultKind", "Faults"]
 
 FaultKind = Literal["status", "latency", "slow_body", "truncated_body", "reset", "malformed_json"]
@@ -25,6 +30,8 @@ class Fault:
         last: The last such call; None for no end.
         status: The HTTP status of a status fault, 400 to 599.
         message: The message of a status fault.
+        headers: Headers of a status fault's response, such as Retry-After; their names become lower case.
+        body: The body of a status fault's response: text, or any other JSON. None is the provider's own error body.
         seconds: Of latency (before the response, in real time) or slow_body (spread over the body); 0 to 600.
         probability: Of a strike, 0 to 1, drawn from the world's seed.
         seen: How many calls it was compared with.
@@ -39,6 +46,8 @@ class Fault:
     message: str = ""
     seconds: float = 0.0
     probability: float = 1.0
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    body: Any = None
     seen: int = field(default=0, init=False)
     struck: int = field(default=0, init=False)
 
@@ -51,6 +60,20 @@ class Fault:
             raise ValueError("status is 400 to 599")
         if not 0 <= self.probability <= 1 or not 0 <= self.seconds <= 600:
             raise ValueError("probability is 0 to 1, seconds 0 to 600")
+        if self.kind != "status" and (self.headers or self.body is not None):
+            raise ValueError("headers and body belong to a fault of the kind status")
+        self.headers = check_headers(self.headers)
+        dump(self.body)  # raises ValueError for what is no JSON
+
+    def change(self, response: ApiResponse) -> None:
+        """Give a response to a struck call this fault's headers and body."""
+        headers = dict(self.headers)
+        if self.body is not None:
+            response.body, response.content_type = self.body, JSON
+            if isinstance(self.body, str):
+                response.body, response.content_type = self.body.encode("utf-8"), "text/plain; charset=utf-8"
+        response.content_type = headers.pop("content-type", response.content_type)
+        response.headers = {**response.headers, **headers}
 
     def strikes(self, random: Random) -> bool:
         """Count a call, and return whether the fault strikes it."""

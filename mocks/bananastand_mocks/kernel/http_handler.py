@@ -9,12 +9,13 @@ This is the hot path: plain ASGI, without middleware and without FastAPI's routi
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import suppress
 from types import CoroutineType
 from typing import Any
 
-from bananastand.asgi.bodies import ClientDisconnected
+from bananastand.asgi.bodies import BodyReservation, ClientDisconnected
 from bananastand.contracts.errors import Problem, ProviderError
 from bananastand.contracts.parameters import parse_query
 from bananastand.contracts.request import check_request, parse_body
@@ -30,6 +31,7 @@ from .exchange import Exchange
 from .http_request import HttpRequest
 from .provider import Provider
 from .recording import record
+from .stubbing import answer_with_stub
 from .world import World
 from .worlds import Worlds
 
@@ -62,7 +64,8 @@ class HttpHandler:
         try:
             with self.worlds.bodies.reserve() as reservation:
                 exchange = request.world.exchanges.get(provider.name)
-                response = None if exchange else provider.early(request.method, request.path, request.headers)
+                if exchange is None:
+                    response = provider.early(request.method, request.path, request.headers, request.base)
                 if response is None:
                     try:
                         call = self._find_operation(request)
@@ -76,15 +79,16 @@ class HttpHandler:
                     if exchange is not None:
                         response = await self._take(exchange, request, call)
                     elif call is not None:
-                        response = await self._serve(call, request)
+                        response = await self._serve(call, request, reservation)
         except ClientDisconnected:
             return
         except ProviderError as error:
-            response = self._refuse(call, error.problem)
+            response = await answer_with_stub(provider.name, request, call) or self._refuse(call, error.problem)
         except Exception as error:
             response = self._fail(call, error)
         assert response is not None, "a request without an operation is refused"
-        response, content = self._complete(call, response, is_checked=exchange is None and provider.is_checked)
+        is_checked = exchange is None and request.stub is None and provider.is_checked
+        response, content = self._complete(call, response, is_checked=is_checked)
         record(provider.name, request, call, response, content)
         json_type = provider.json_type if exchange is None else JSON
         headers = response_headers(response, content, request.headers, json_type=json_type, cors=provider.cors)
@@ -94,14 +98,18 @@ class HttpHandler:
         else:
             await deliver(send, response.status, headers, b"" if request.method == "HEAD" else content, faults)
 
-    async def _serve(self, call: ApiCall, request: HttpRequest) -> ApiResponse:
+    async def _serve(self, call: ApiCall, request: HttpRequest, reservation: BodyReservation) -> ApiResponse:
         """Take a call through its steps to the provider's function."""
         provider = self.provider
-        call.raw = request.body
+        request.body = call.raw = provider.decode_body(request.body, request.headers, reservation)
         if provider.parse_first:
             parse_body(call, objects_only=provider.objects_only)
         self._authenticate(call, request.pinned)
         call.faults = call.world.faults.strike(call.operation.id)
+        if call.world.clock.step:
+            await asyncio.to_thread(call.world.clock.take_step)
+        if call.world.stubs and (stubbed := await answer_with_stub(provider.name, request, call)) is not None:
+            return stubbed
         if not provider.parse_first:
             parse_body(call, objects_only=provider.objects_only)
         self._run_due_events(call.world)
@@ -110,13 +118,16 @@ class HttpHandler:
         return provider.success(call, await self._answer(call))
 
     async def _take(self, exchange: Exchange, request: HttpRequest, call: ApiCall | None) -> ApiResponse:
-        """Take the response to a request from a recording or the real service; faults and limits hold there too."""
+        """Take the response from a recording or the real service; stubs, faults and limits hold there too."""
         if call is not None:
             call.raw = request.body
             with suppress(ProviderError):  # the service's own keys open no world
                 parse_body(call)
                 self._authenticate(call, request.pinned)
             call.faults = call.world.faults.strike(call.operation.id)
+        if (stubbed := await answer_with_stub(self.provider.name, request, call)) is not None:
+            return stubbed
+        if call is not None:
             self._count_against_limit(call)
             self._raise_status_fault(call)
         return await exchange.answer(request, call)
@@ -185,7 +196,7 @@ class HttpHandler:
     def _raise_status_fault(self, call: ApiCall) -> None:
         for fault in call.faults:
             if fault.kind == "status":
-                raise ProviderError("fault", fault.message, status=fault.status)
+                raise ProviderError("fault", fault.message, status=fault.status, fault=fault)
 
     async def _answer(self, call: ApiCall) -> ApiResponse:
         """Check the call against the contract and let its endpoint answer."""
@@ -225,6 +236,8 @@ class HttpHandler:
         except Exception as error:
             return self._fail(call, error)
         add_refusal_headers(response, problem)
+        if (fault := problem.details.get("fault")) is not None:
+            fault.change(response)
         return response
 
     def _fail(self, call: ApiCall | None, error: Exception) -> ApiResponse:

@@ -26,9 +26,24 @@ class HttpRequest:
         world: The pinned world, else the default one.
         body: The bytes of the body, once they are read.
         raw_path: The path below the mount as it was sent, with its escapes; empty where the server does not say.
+        stub: The number of the stub that answered; None where the provider did.
+        has_met_stubs: Whether the request was compared with its world's stubs.
     """
 
-    __slots__ = ("body", "headers", "method", "origin", "path", "pinned", "query", "raw_path", "root", "world")
+    __slots__ = (
+        "body",
+        "has_met_stubs",
+        "headers",
+        "method",
+        "origin",
+        "path",
+        "pinned",
+        "query",
+        "raw_path",
+        "root",
+        "stub",
+        "world",
+    )
 
     def __init__(self, scope: Any, default: World) -> None:
         self.method: str = scope["method"]
@@ -41,8 +56,15 @@ class HttpRequest:
         self.pinned: World | None = scope.get(PINNED)
         self.world = self.pinned or default
         self.body = b""
+        self.stub: int | None = None
+        self.has_met_stubs = False
         raw: bytes = scope.get("raw_path") or b""
         self.raw_path = raw.decode("latin-1").removeprefix(self.root)
+
+    @property
+    def base(self) -> str:
+        """The address of the provider's mount, as the client used it."""
+        return f"{self.origin}{self.root}"
 
     @property
     def is_preflight(self) -> bool:

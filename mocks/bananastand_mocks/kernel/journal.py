@@ -11,7 +11,7 @@ from bananastand.contracts.json_body import dump
 
 from .deliveries import Deliveries, DeliveryAttempt
 from .journal_entry import JournalEntry
-from .mismatches import Mismatch, check_fields, mismatches
+from .mismatches import NEAREST, Mismatch, check_fields, explain_near_misses, mismatches
 
 __all__ = ["BUDGET", "Journal", "Verdict"]
 
@@ -20,7 +20,6 @@ LONGEST_BODY = 256 * 2**10  # bytes; a longer one is left out
 PACKED_FROM = 256  # bytes; a longer body is stored as JSON, because objects take up to twenty times its length
 OBJECT_FACTOR = 8  # bytes of memory for a byte of a body that is stored as objects, about
 OVERHEAD = 1500  # bytes of memory that an entry takes beside what the client sent, about
-NEAREST = 3
 MAX_DELIVERIES = 1000
 
 
@@ -42,11 +41,8 @@ class Verdict:
 
     def explain(self) -> str:
         """Return the verdict in words, for an assertion."""
-        lines = [f"expected {dict(self.expected)} calls, found {self.matched}"]
-        for entry, found in self.near_misses:
-            lines.append(f"near miss: call {entry.number}, {entry.method} {entry.path} -> {entry.status}")
-            lines += [f"    {part.field}: expected {part.expected!r}, got {part.got!r}" for part in found]
-        return "\n".join(lines)
+        first = f"expected {dict(self.expected)} calls, found {self.matched}"
+        return "\n".join([first, *explain_near_misses(self.near_misses)])
 
 
 class Journal:
@@ -85,6 +81,7 @@ class Journal:
         body_bytes: int = 0,
         head_bytes: int = 0,
         faults: tuple[str, ...] = (),
+        stub: int | None = None,
     ) -> None:
         """Store one call, and drop the oldest where the budget is spent. Everything must be without secrets.
 
@@ -104,7 +101,7 @@ class Journal:
             body_bytes *= OBJECT_FACTOR
         size = OVERHEAD + head_bytes + body_bytes + len(answer)
         entry = JournalEntry(
-            self._count, at, provider, operation, method, path, query, headers, body, status, answer, faults
+            self._count, at, provider, operation, method, path, query, headers, body, status, answer, faults, stub
         )
         self._entries.append((size, entry))
         self._bytes += size

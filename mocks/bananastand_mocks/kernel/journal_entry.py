@@ -27,6 +27,7 @@ class JournalEntry:
         status: The status of the response.
         answer: The body of the response.
         faults: The kinds of the faults that struck the call.
+        stub: The number of the stub that answered; None where the provider did.
     """
 
     number: int
@@ -41,6 +42,7 @@ class JournalEntry:
     status: int
     answer: bytes
     faults: tuple[str, ...]
+    stub: int | None = None
 
     @property
     def body(self) -> Any:
@@ -62,4 +64,5 @@ class JournalEntry:
             "status": self.status,
             "answer": self.answer.decode("utf-8", "replace"),
             "faults": list(self.faults),
+            "stub": self.stub,
         }

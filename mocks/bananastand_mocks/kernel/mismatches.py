@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from .journal_entry import JournalEntry
 
-__all__ = ["MISSING", "Mismatch", "check_fields", "mismatches"]
+__all__ = ["MISSING", "NEAREST", "Mismatch", "check_fields", "compare", "explain_near_misses", "mismatches"]
 
 MISSING = "(missing)"
+NEAREST = 3  # calls that came near are named
 FIELDS = ("provider", "operation", "method", "path", "query", "headers", "body", "status")
 
 
@@ -36,19 +37,29 @@ def mismatches(expected: Mapping[str, Any], entry: JournalEntry) -> list[Mismatc
         mismatch
         for field in FIELDS
         if field in expected
-        for mismatch in _compare(field, expected[field], getattr(entry, field))
+        for mismatch in compare(field, expected[field], getattr(entry, field))
     ]
 
 
-def _compare(field: str, expected: Any, got: Any) -> Iterator[Mismatch]:
+def explain_near_misses(near_misses: Iterable[tuple[JournalEntry, list[Mismatch]]]) -> list[str]:
+    """Return lines for an assertion: each call that came near, and below it where it differs."""
+    lines: list[str] = []
+    for entry, found in near_misses:
+        lines.append(f"near miss: call {entry.number}, {entry.method} {entry.path} -> {entry.status}")
+        lines += [f"    {part.field}: expected {part.expected!r}, got {part.got!r}" for part in found]
+    return lines
+
+
+def compare(field: str, expected: Any, got: Any) -> Iterator[Mismatch]:
+    """Yield where a value differs from the expected one, as in `mismatches`; `field` names the value."""
     if isinstance(expected, Mapping) and isinstance(got, Mapping):
         for key, value in expected.items():
             if key in got:
-                yield from _compare(f"{field}.{key}", value, got[key])
+                yield from compare(f"{field}.{key}", value, got[key])
             else:
                 yield Mismatch(f"{field}.{key}", value, MISSING)
     elif isinstance(expected, list) and isinstance(got, list) and len(expected) == len(got):
         for i, (value, item) in enumerate(zip(expected, got, strict=True)):
-            yield from _compare(f"{field}.{i}", value, item)
+            yield from compare(f"{field}.{i}", value, item)
     elif expected != got or isinstance(expected, bool) != isinstance(got, bool):
         yield Mismatch(field, expected, got)

@@ -24,6 +24,7 @@ from typing import Any, ClassVar
 
 from starlette.websockets import WebSocket
 
+from bananastand.asgi.bodies import BodyReservation
 from bananastand.contracts.contract import Contract, load
 from bananastand.contracts.errors import Problem
 from bananastand.contracts.response import ApiResponse
@@ -110,13 +111,24 @@ class Provider(ABC):
     def fill(self, world: World, kind: Kind) -> None:
         """Put into a new world what a world of that kind holds, unless another provider has done so."""
 
-    def early(self, method: str, path: str, headers: Mapping[str, str]) -> ApiResponse | None:
-        """Return what is answered before any credential is looked at, such as the contract at /openapi.json."""
-        return ApiResponse(self.contract.document) if path == "/openapi.json" and method == "GET" else None
+    def early(self, method: str, path: str, headers: Mapping[str, str], base: str) -> ApiResponse | None:
+        """Return what is answered before any credential is looked at, such as the contract at /openapi.json.
+
+        Args:
+            method: The HTTP method.
+            path: The path below the provider's mount.
+            headers: The headers, their names in lower case.
+            base: The address of the mount, as the client used it.
+        """
+        return ApiResponse(self.contract.served_at(base)) if path == "/openapi.json" and method == "GET" else None
 
     def rewrite(self, path: str, query: str, world: World) -> tuple[str, str]:
         """Return path and query string as they are to be read in the world of the address."""
         return path, query
+
+    def decode_body(self, raw: bytes, headers: Mapping[str, str], reservation: BodyReservation) -> bytes:
+        """Return a request's body as it is to be read; `reservation` counts what it grows by."""
+        return raw
 
     def refusal(self, call: ApiCall | None, problem: Problem) -> ApiResponse:
         """Render a problem for an endpoint that dispatched the call: without a gateway's envelope."""

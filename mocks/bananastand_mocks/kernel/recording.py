@@ -57,6 +57,7 @@ def record(provider: str, request: HttpRequest, call: ApiCall | None, response: 
         status=response.status,
         answer=content,
         faults=tuple(fault.kind for fault in call.faults) if call is not None else (),
+        stub=request.stub,
         body_bytes=len(request.body),
         head_bytes=len(request.path)
         + len(request.query)
@@ -70,7 +71,7 @@ def _readable_body(request: HttpRequest, call: ApiCall | None) -> Any:
     if not request.body:
         return None
     if call is not None and call.body:
-        return call.body
+        return call.sent or call.body
     try:
         return redact_text(request.body[:LONGEST_TEXT].decode("utf-8"))
     except UnicodeDecodeError:

@@ -13,8 +13,8 @@ from .provider import Provider
 __all__ = ["reference_page"]
 
 
-def reference_page(provider: Provider, mount: str) -> str:
-    """Return the HTML page; `mount` is the path below which the provider is served."""
+def reference_page(provider: Provider, mount: str) -> bytes:
+    """Return the HTML page in UTF-8; `mount` is the path below which the provider is served."""
     return render(
         "reference.html",
         title=provider.title,

@@ -23,6 +23,7 @@ from .ids import Ids
 from .journal import BUDGET, Journal
 from .limits import RateLimits
 from .settings import setting_problem
+from .stubs import Stubs
 from .tasks import Tasks
 from .world_schema import VERSION, check_world
 
@@ -41,7 +42,7 @@ SHORTEST_SECRET = 6  # characters; shorter ones are part of ordinary words
 
 
 class World:
-    """Store, clock, seed, faults, journal, limits and coverage of one set of credentials.
+    """Store, clock, seed, faults, stubs, journal, limits and coverage of one set of credentials.
 
     Args:
         name: Its name in the control plane.
@@ -90,6 +91,7 @@ class World:
         self.clock = Clock(self._deliver, virtual=virtual, speed=speed)
         self.faults = Faults(Random(self.seed + 1))
         self.journal = Journal(self._journal_budget)
+        self.stubs = Stubs(self.journal)
         self.limits = RateLimits()
         self.tasks = Tasks()
         self.coverage = Coverage()
@@ -135,6 +137,7 @@ class World:
             "random": [version, list(internal), gauss],
             "clock": self.clock.dump(),
             "faults": self.faults.dump(),
+            "stubs": self.stubs.dump(),
             "limits": self.limits.dump(),
             "tasks": self.tasks.dump(),
             "credentials": self.credentials,
@@ -170,6 +173,7 @@ class World:
         self.kind, self.seed = state.get("kind", self.kind), int(state["seed"])
         self.clock.load(state["clock"])
         self.faults.load(state["faults"])
+        self.stubs.load(state.get("stubs", []))
         self.limits.load(state["limits"])
         self.tasks.load(state["tasks"])
         self.credentials = {str(kind): list(secrets) for kind, secrets in state["credentials"].items()}

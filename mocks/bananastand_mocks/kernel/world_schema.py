@@ -62,6 +62,7 @@ WORLD: dict[str, Any] = {
                 "virtual": {"type": "boolean"},
                 "speed": {"type": "number", "exclusiveMinimum": 0, "maximum": FASTEST},
                 "now": MOMENT,
+                "step": SECONDS,
                 "pending": {
                     "type": "array",
                     "items": {
@@ -89,10 +90,27 @@ WORLD: dict[str, Any] = {
                     "last": {"type": ["integer", "null"]},
                     "status": COUNT,
                     "message": {"type": "string"},
+                    "headers": {"type": "object", "additionalProperties": {"type": "string"}},
+                    "body": True,
                     "seconds": SECONDS,
                     "probability": {"type": "number"},
                     "seen": COUNT,
                     "struck": COUNT,
+                },
+            },
+        },
+        "stubs": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["id", "request", "responses", "times", "call_count"],
+                "additionalProperties": False,
+                "properties": {
+                    "id": COUNT,
+                    "request": {"type": "object"},
+                    "responses": {"type": "array", "items": {"type": "object"}},
+                    "times": {"type": ["integer", "null"], "minimum": 1},
+                    "call_count": COUNT,
                 },
             },
         },

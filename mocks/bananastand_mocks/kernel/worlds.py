@@ -118,6 +118,7 @@ class Worlds:
         clock = world.clock
         self._forget(world)
         world.begin(seed=world.seed if seed is None else seed, virtual=clock.virtual, speed=clock.speed)
+        world.clock.step = clock.step
         world.kind = kind or world.kind
         world.credentials = copy.deepcopy(world.issued)
         self._fill(world)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
+from bananastand.asgi.bodies import BodyReservation
 from bananastand.contracts.errors import Problem, ProviderError
 from bananastand.contracts.response import ApiResponse
 from bananastand.lowcodeapi import gateway
+from bananastand.lowcodeapi.express_body import decode_body
 
 from ..kernel.call import ApiCall
 from ..kernel.ids import Ids
@@ -70,13 +72,19 @@ class Gateway(Provider):
         """Render the upstream's error without the envelope."""
         return self.upstream.render(problem)
 
-    def early(self, method: str, path: str, headers: Mapping[str, str]) -> ApiResponse | None:
+    def early(self, method: str, path: str, headers: Mapping[str, str], base: str) -> ApiResponse | None:
         """Return the definition, the metadata, a redirect of the base address, or the contract."""
-        return self._gateway.early(method, path, headers) or super().early(method, path, headers)
+        return self._gateway.early(method, path, headers, base) or super().early(method, path, headers, base)
 
     def rewrite(self, path: str, query: str, world: World) -> tuple[str, str]:
-        """Read a query that follows the path after an ampersand, unless the world is strict."""
-        return (path, query) if world.settings.get(STRICT) else self._gateway.split_stray_query(path, query)
+        """Read a query that follows the path after an ampersand, unless the world is strict; find Express's route."""
+        if not world.settings.get(STRICT):
+            path, query = self._gateway.split_stray_query(path, query)
+        return self._gateway.as_express_matches(path), query
+
+    def decode_body(self, raw: bytes, headers: Mapping[str, str], reservation: BodyReservation) -> bytes:
+        """Inflate and decode a JSON body, as Express does."""
+        return decode_body(raw, headers, self.max_body, reservation)
 
     def fill(self, world: World, kind: Kind) -> None:
         """Fill what the upstream keeps."""

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from bananastand.contracts.contract import Contract
 from bananastand.contracts.errors import Problem
 from bananastand.contracts.operation import Operation
+from bananastand.contracts.published import servers
 from bananastand.contracts.response import ApiResponse
 
 from ..kernel.call import ApiCall, EndpointFunction
@@ -90,6 +91,8 @@ class OpenApiProvider(Provider):
     def prepare(self, call: ApiCall) -> None:
         """Read forms and objects in the query."""
         check_type(call)
+        if not call.raw:
+            call.body = None
         regroup_query(call, self.contract.document)
         read_form(call, self.contract.document, self._shapes)
 
@@ -100,9 +103,11 @@ class OpenApiProvider(Provider):
                 return path.removeprefix(base), query
         return path, query
 
-    def early(self, method: str, path: str, headers: Mapping[str, str]) -> ApiResponse | None:
-        """Return the document as it was read."""
-        return ApiResponse(self.document) if path == "/openapi.json" and method == "GET" else None
+    def early(self, method: str, path: str, headers: Mapping[str, str], base: str) -> ApiResponse | None:
+        """Return the document as it was read, but for this server, which comes first."""
+        if path != "/openapi.json" or method != "GET":
+            return None
+        return ApiResponse({**self.document, "servers": servers(self.document, base)})
 
     def failure(self, call: ApiCall | None, problem: Problem) -> ApiResponse:
         """Render a problem as the document does."""
@@ -145,8 +150,8 @@ class OpenApiProvider(Provider):
         response = self._answers.respond(call)
         schema = self._shapes.success(call.operation)
         if is_new and response.status == 201 and collection.id_field in resource:
-            path = f"{call.target.rstrip('/')}/{resource[collection.id_field]}"
-            response.headers.setdefault("location", f"{call.origin}{call.root}{path}")
+            path = f"{call.root}{call.target.rstrip('/')}/{resource[collection.id_field]}"
+            response.headers.setdefault("location", f"{call.origin}{quote(path, errors='replace')}")
         if isinstance(response.body, dict) and self._shapes.properties(schema):
             place = self._shapes.inner_path(schema, collection.parameter)
             response.body = self._fitting(call, response, place, resource)

@@ -51,7 +51,7 @@ def check_type(call: ApiCall) -> None:
     sent = call.headers.get("content-type", "").partition(";")[0].strip().lower()
     if call.raw and types and sent and not any(_covers(kind, sent) for kind in types):
         raise ProviderError("unsupported_type", f"{sent} is not taken: send {' or '.join(types)}")
-    if call.operation.body_required and not call.raw and not call.operation.takes_json:
+    if call.operation.body_required and not call.raw and not sent and not call.operation.takes_json:
         raise _violations([Violation("body", "", "required", "a body is required")])
 
 
@@ -131,9 +131,9 @@ def _typed(schema: Mapping[str, Any], value: Any) -> Any:
     match schema.get("type"):
         case "array":
             return [_typed(schema.get("items", {}), value)]
-        case "integer" if re.fullmatch(r"-?\d{1,18}", value):
+        case "integer" if re.fullmatch(r"-?\d{1,19}", value):
             return int(value)
-        case "number" if re.fullmatch(r"-?\d{1,18}(\.\d+)?", value):
+        case "number" if re.fullmatch(r"-?\d{1,19}(\.\d+)?", value):
             return float(value)
         case "boolean" if value in ("true", "false"):
             return value == "true"

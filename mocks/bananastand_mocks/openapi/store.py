@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from bananastand.contracts.errors import ProviderError
@@ -174,7 +175,7 @@ class Store:
         if field is not None and body.get(field) is not None and not schema.get("readOnly"):
             return body[field]
         if self._id_type(collection) == "integer":
-            return max((int(key) for key in rows if key.isdecimal()), default=0) + 1
+            return next(number for number in count(len(rows) + 1) if str(number) not in rows)
         return self._drawn_id(call, collection, len(rows) + 1)
 
     def _drawn_id(self, call: ApiCall, collection: Collection, number: int) -> Any:

@@ -9,9 +9,10 @@ from urllib.parse import unquote
 
 from bananastand.contracts.contract import METHODS
 
-__all__ = ["resolve", "upgrade"]
+__all__ = ["lookup", "resolve", "upgrade"]
 
 VALUES = ("example", "examples", "default", "enum", "const")  # hold values, not schemas
+RANGES = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
 MAPS = frozenset(  # from names to objects
     ("properties", "patternProperties", "schemas", "$defs", "definitions", "dependentSchemas", "responses", "headers")
     + ("parameters", "requestBodies", "callbacks", "content", "paths", "links", "encoding", "variables")
@@ -39,12 +40,18 @@ def resolve(document: Mapping[str, Any], value: Any) -> Any:
             return {}
         seen.add(reference)
         beside = {key: item for key, item in value.items() if key != "$ref"}
-        found: Any = document
-        for key in unquote(reference.removeprefix("#").removeprefix("/")).split("/") if reference != "#" else ():
-            key = key.replace("~1", "/").replace("~0", "~")
-            found = found[int(key)] if isinstance(found, list) else found.get(key, {})
+        found = lookup(document, reference)
         value = {**found, **beside} if beside and isinstance(found, dict) else found
     return value
+
+
+def lookup(document: Mapping[str, Any], reference: str) -> Any:
+    """Return what a reference such as #/components/schemas/Pet names; an empty object where that is nothing."""
+    found: Any = document
+    for key in unquote(reference.removeprefix("#").removeprefix("/")).split("/") if reference != "#" else ():
+        key = key.replace("~1", "/").replace("~0", "~")
+        found = found[int(key)] if isinstance(found, list) else found.get(key, {})
+    return found
 
 
 def _path_item(document: dict[str, Any], template: str, item: dict[str, Any]) -> dict[str, Any]:
@@ -83,6 +90,10 @@ def _convert(value: Any, is_old: bool, *, names: bool = False) -> Any:
     if is_old:
         _modernize(converted)
     _drop_one_way_requirements(converted)
+    if converted.get("format") in RANGES and converted.get("type") != "string":
+        low, high = RANGES[converted["format"]]
+        converted["minimum"] = max(low, converted.get("minimum", low))
+        converted["maximum"] = min(high, converted.get("maximum", high))
     return converted
 
 

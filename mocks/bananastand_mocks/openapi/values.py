@@ -11,10 +11,11 @@ from typing import Any
 from uuid import UUID
 
 from .patterns import draw_pattern
-from .upgrade import resolve
+from .upgrade import lookup
 
 __all__ = ["MISSING", "Drawer", "example_of"]
 
+WIDE = 10**6  # values that are drawn from
 DEPTH = 3  # below which optional properties are left out
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
@@ -60,18 +61,20 @@ class Drawer:
             case _:
                 return self._draw_text(schema, name)
 
-    def flatten(self, schema: Any) -> dict[str, Any]:
-        """Return a schema without $ref and allOf: their parts in one."""
-        schema = resolve(self._document, schema)
+    def flatten(self, schema: Any, seen: frozenset[str] = frozenset()) -> dict[str, Any]:
+        """Return a schema without $ref and allOf: their parts in one. A circle of them ends as an empty schema."""
         if not isinstance(schema, dict):
             return {}
-        if not (parts := schema.get("allOf")):
-            return schema
-        merged = {key: value for key, value in schema.items() if key != "allOf"}
-        for part in map(self.flatten, parts):
+        parts = [self.flatten(part, seen) for part in schema.get("allOf", ())]
+        if isinstance(reference := schema.get("$ref"), str) and reference not in seen:
+            parts.insert(0, self.flatten(lookup(self._document, reference), seen | {reference}))
+        merged = {key: value for key, value in schema.items() if key not in ("$ref", "allOf")}
+        for part in parts:
             properties: dict[str, Any] = {**part.get("properties", {}), **merged.get("properties", {})}
             required = [*part.get("required", ()), *merged.get("required", ())]
-            merged = {**part, **merged, "properties": properties, "required": required}
+            merged = {**part, **merged}
+            if properties:
+                merged |= {"properties": properties, "required": required}
         return merged
 
     def _draw_variant(self, schema: dict[str, Any], variants: list[Any], name: str, depth: int) -> Any:
@@ -127,10 +130,12 @@ class Drawer:
             high = below - step if high is None else min(high, below - step)
         low = (min(1, high - 999 * step) if high is not None else 1) if low is None else low
         high = low + 999 * step if high is None else high
+        if low < 1 <= high and high - low > WIDE:
+            low = 1  # what limits of a type allow is no plausible value
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
         if last < first:
             return low
-        number = self._random.randint(first, min(last, first + 10**6)) * step
+        number = self._random.randint(first, min(last, first + WIDE)) * step
         return number if whole else round(number, 10)
 
     def _draw_text(self, schema: dict[str, Any], name: str) -> str:

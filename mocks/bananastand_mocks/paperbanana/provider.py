@@ -18,6 +18,7 @@ from ..kernel.provider import Credential, Provider
 from ..kernel.world import World
 from ..kernel.worlds import Kind, Worlds
 from . import health, history, keys, state, submissions, tasks
+from .coercions import coerce
 from .errors import is_admin, render
 from .lifecycle import TaskRunner
 from .rendering import Renderer
@@ -95,7 +96,11 @@ class PaperBananaProvider(Provider):
         return ADMIN.kind if admin else KEY.kind, authorization.removeprefix("Bearer ")
 
     def prepare(self, call: ApiCall) -> None:
-        """Refuse a key that is gone, disabled or exhausted, in this order and before the body is looked at."""
+        """Refuse a key that is gone, disabled or exhausted, before the body is looked at; then read it laxly."""
+        self._check_key(call)
+        coerce(call, self.contract.schemas)
+
+    def _check_key(self, call: ApiCall) -> None:
         if call.operation.id == "get_health" or is_admin(call):
             return
         row = state.keys(call.world).get(call.credential or "")

@@ -49,6 +49,14 @@ def service() -> Iterator[HTTPServer]:
         yield running
 
 
+def get(address: str, **options: Any) -> httpx2.Response:
+    return httpx2.get(address, timeout=60, **options)
+
+
+def post(address: str, **options: Any) -> httpx2.Response:
+    return httpx2.post(address, timeout=60, **options)
+
+
 def record(server: RunningServer, service: HTTPServer, cassette: Path) -> str:
     """Begin to record; return the address to call."""
     session = server.stand()
@@ -77,19 +85,19 @@ def test_a_recorded_session_is_answered_again_without_the_service(server: Runnin
         recording.record(cassette, f"gobananas={real.url}/gobananas")
         base = recording.endpoint("gobananas").base_url
         live = [
-            httpx2.get(f"{base}/api/images", params={"limit": 2}, headers=HEADERS),
-            httpx2.get(f"{base}/api/images/999", headers=HEADERS),
-            httpx2.post(f"{base}/api/images", json={"prompt": "a pear"}, headers=HEADERS),
-            httpx2.get(f"{base}/api/profile"),
+            get(f"{base}/api/images", params={"limit": 2}, headers=HEADERS),
+            get(f"{base}/api/images/999", headers=HEADERS),
+            post(f"{base}/api/images", json={"prompt": "a pear"}, headers=HEADERS),
+            get(f"{base}/api/profile"),
         ]
     replaying = server.stand()
     replaying.replay(cassette)
     base = replaying.endpoint("gobananas").base_url
     again = [
-        httpx2.get(f"{base}/api/images?limit=2", headers={"X-API-Key": "any"}),
-        httpx2.get(f"{base}/api/images/999", headers={"X-API-Key": "any"}),
-        httpx2.post(f"{base}/api/images", json={"prompt": "a pear"}),
-        httpx2.get(f"{base}/api/profile"),
+        get(f"{base}/api/images?limit=2", headers={"X-API-Key": "any"}),
+        get(f"{base}/api/images/999", headers={"X-API-Key": "any"}),
+        post(f"{base}/api/images", json={"prompt": "a pear"}),
+        get(f"{base}/api/profile"),
     ]
 
     assert [answer.status_code for answer in live] == [200, 404, 200, 401]
@@ -110,7 +118,7 @@ def test_the_file_is_readable_and_grows_with_each_call(
     base = record(server, service, cassette)
 
     for number in (1, 2):
-        httpx2.get(f"{base}/v1/fruit", params={"page": number})
+        get(f"{base}/v1/fruit", params={"page": number})
         assert cassette.read_text().count("- provider: gobananas") == number
 
     document = yaml.safe_load(cassette.read_text())
@@ -128,9 +136,9 @@ def test_calls_that_are_alike_get_their_answers_in_order_and_then_the_last_one(
     stand.replay(cassette_of(tmp_path / "c.yaml", *(entry(answer={"state": state}) for state in states)))
     address = f"{stand.endpoint('gobananas').base_url}/api/profile"
 
-    assert [httpx2.get(address).json()["state"] for _ in range(4)] == ["queued", "running", "done", "done"]
+    assert [get(address).json()["state"] for _ in range(4)] == ["queued", "running", "done", "done"]
     stand.reset()
-    assert httpx2.get(address).json() == {"state": "queued"}
+    assert get(address).json() == {"state": "queued"}
     assert [str(left) for left in stand.unplayed] == [
         "entry 2 of c.yaml, GET /api/profile", "entry 3 of c.yaml, GET /api/profile"
     ]  # fmt: skip
@@ -156,7 +164,7 @@ def test_a_call_that_was_not_recorded_is_refused_with_the_nearest_entry(
         cassette_of(tmp_path / "c.yaml", entry("/api/images", limit="2"), entry("/api/images", {"prompt": "a"}))
     )
     base = stand.endpoint("gobananas").base_url
-    answer = httpx2.get(f"{base}{path}") if body is None else httpx2.post(f"{base}{path}", json=body)
+    answer = get(f"{base}{path}") if body is None else post(f"{base}{path}", json=body)
 
     assert answer.status_code == 501
     text = answer.json()["error"]
@@ -174,7 +182,7 @@ def test_every_providers_dialect_says_what_was_not_recorded(
     session.replay(cassette_of(tmp_path / "c.yaml", {**entry("/v1/models"), "provider": provider}))
 
     for path in ("/v1/models?limit=9", "/of/no/operation"):
-        answer = httpx2.get(f"{session.endpoint(provider).base_url}{path}")
+        answer = get(f"{session.endpoint(provider).base_url}{path}")
         assert answer.status_code == 501, path
         assert "nearest is entry 1 of c.yaml, GET /v1/models" in json.loads(answer.text).__str__()
 
@@ -183,14 +191,14 @@ def test_a_redacted_value_of_the_cassette_equals_any_other(stand: MockSession, t
     stand.replay(cassette_of(tmp_path / "c.yaml", entry("/api/x/[redacted]/y", {"note": "for [redacted]"}, {"ok": 1})))
     base = stand.endpoint("gobananas").base_url
 
-    assert httpx2.post(f"{base}/api/x/mine/y", json={"note": "for me"}).json() == {"ok": 1}
-    assert httpx2.post(f"{base}/api/x/mine/y", json={"note": "to me"}).status_code == 501
+    assert post(f"{base}/api/x/mine/y", json={"note": "for me"}).json() == {"ok": 1}
+    assert post(f"{base}/api/x/mine/y", json={"note": "to me"}).status_code == 501
 
 
 def test_match_leaves_parts_of_a_request_out_of_account(stand: MockSession, tmp_path: Path) -> None:
     stand.replay(cassette_of(tmp_path / "c.yaml", entry("/api/images", limit="2", answer=[])), match=("method", "path"))
 
-    assert httpx2.get(f"{stand.endpoint('gobananas').base_url}/api/images?limit=77").json() == []
+    assert get(f"{stand.endpoint('gobananas').base_url}/api/images?limit=77").json() == []
 
 
 def test_pictures_and_streams_come_back_as_they_were(
@@ -202,13 +210,13 @@ def test_pictures_and_streams_come_back_as_they_were(
     service.expect_request("/events").respond_with_response(Response(iter(events), content_type="text/event-stream"))
     service.expect_request("/nothing").respond_with_data("", status=204)
     base = record(server, service, tmp_path / "c.yaml")
-    live = [httpx2.get(f"{base}/{name}") for name in ("picture", "events", "nothing")]
+    live = [get(f"{base}/{name}") for name in ("picture", "events", "nothing")]
 
     stand.replay(tmp_path / "c.yaml")
     base = stand.endpoint("gobananas").base_url
     with httpx2.stream("GET", f"{base}/events") as streamed:
         pieces = [*streamed.iter_text()]
-    again = [httpx2.get(f"{base}/picture"), httpx2.get(f"{base}/nothing")]
+    again = [get(f"{base}/picture"), get(f"{base}/nothing")]
 
     assert live[0].content == again[0].content == picture
     assert (again[0].headers["content-type"], again[1].status_code, again[1].content) == ("image/png", 204, b"")
@@ -220,13 +228,13 @@ def test_an_upload_matches_although_its_boundary_is_new(
 ) -> None:
     service.expect_request("/upload").respond_with_json({"size": 4})
     upload = {"file": ("a.bin", b"\x00\x01\xfe\xff", "application/octet-stream")}
-    httpx2.post(f"{record(server, service, tmp_path / 'c.yaml')}/upload", files=upload)
+    post(f"{record(server, service, tmp_path / 'c.yaml')}/upload", files=upload)
 
     stand.replay(tmp_path / "c.yaml")
     address = f"{stand.endpoint('gobananas').base_url}/upload"
 
-    assert httpx2.post(address, files=upload).json() == {"size": 4}
-    assert httpx2.post(address, files={"file": ("a.bin", b"other", "text/plain")}).status_code == 501
+    assert post(address, files=upload).json() == {"size": 4}
+    assert post(address, files={"file": ("a.bin", b"other", "text/plain")}).status_code == 501
 
 
 def test_what_is_sent_reaches_the_service_as_it_is(server: RunningServer, service: HTTPServer, tmp_path: Path) -> None:
@@ -253,13 +261,13 @@ def test_faults_strike_replayed_calls_too(stand: MockSession, tmp_path: Path) ->
     stand.faults.next_calls(1, "status", "get_profile", status=503)
     address = f"{stand.endpoint('gobananas').base_url}/api/profile"
 
-    assert [httpx2.get(address).status_code for _ in range(2)] == [503, 200]
+    assert [get(address).status_code for _ in range(2)] == [503, 200]
 
 
 def test_a_service_that_does_not_answer_gives_502_and_is_not_recorded(server: RunningServer, tmp_path: Path) -> None:
     session = server.stand()
     session.record(tmp_path / "c.yaml", "gobananas=http://127.0.0.1:9")
-    answer = httpx2.get(f"{session.endpoint('gobananas').base_url}/api/profile")
+    answer = get(f"{session.endpoint('gobananas').base_url}/api/profile")
 
     assert answer.status_code == 502
     assert "http://127.0.0.1:9 does not answer" in answer.json()["error"]
@@ -271,7 +279,7 @@ def test_a_recorder_of_itself_does_not_go_round_in_a_circle(server: RunningServe
     base = session.endpoint("gobananas").base_url
     session.record(tmp_path / "c.yaml", f"gobananas={base}")
 
-    assert httpx2.get(f"{base}/api/profile", timeout=20).status_code == 502
+    assert get(f"{base}/api/profile").status_code == 502
 
 
 @pytest.mark.parametrize(
@@ -332,7 +340,7 @@ def test_what_the_mocks_answer_passes_when_it_was_recorded(server: RunningServer
         session.record(tmp_path / "c.yaml", f"falai={real.url}/lowcodeapi/falai")
         base, token = session.endpoint("falai").base_url, {"api_token": KEYS["lowcodeapi"]}
         for path in ("/v1/models", "/v1/models/pricing?endpoint_id=fal-ai/flux/dev", "/v1/compute/instances"):
-            httpx2.get(f"{base}{path}", params=token)
+            get(f"{base}{path}", params=token)
 
     outcomes = list(conform_cassette(tmp_path / "c.yaml"))
 

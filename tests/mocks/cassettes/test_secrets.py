@@ -59,7 +59,7 @@ def stand(service: HTTPServer, tmp_path: Path) -> Iterator[MockSession]:
 
 
 def send(stand: MockSession, method: str = "POST", path: str = "/api/anything", **options: Any) -> httpx2.Response:
-    return httpx2.request(method, f"{stand.endpoint('gobananas').base_url}{path}", **options)
+    return httpx2.request(method, f"{stand.endpoint('gobananas').base_url}{path}", timeout=60, **options)
 
 
 def encodings(secret: str) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from bananastand.platform.building import BuildError, BuildSettings
 from bananastand.platform.building.sources.last_commit import date_files
+from git_repositories import commit
 from package_server import PackageServer, sdist
 from repositories import OLD, Repository, index, installed, repository
 
@@ -33,13 +33,6 @@ def test_open_requirements_are_those_of_the_repositorys_day(repository: Reposito
     assert said in repository.log
     assert installed(repository.build(as_of="now"))["transformers"] == "5.0"
     assert installed(repository.build(as_of="2022-12-31", pins=("transformers==4.26",)))["transformers"] == "4.26"
-
-
-def commit(folder: Path, when: str) -> None:
-    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-    for command in (["init", "-q"], ["add", "."], [*identity, "commit", "-qm", "x"]):
-        environment = {**os.environ, "GIT_COMMITTER_DATE": when, "GIT_AUTHOR_DATE": when}
-        subprocess.run(["git", *command], cwd=folder, env=environment, check=True)
 
 
 def test_the_last_commit_comes_before_the_files_times(repository: Repository) -> None:

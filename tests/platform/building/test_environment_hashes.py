@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ from package_server import wheel
 from repositories import Repository, index, installed, repository
 
 __all__ = ["index", "repository"]
+
+
+SAID = tomllib.loads(Path(__file__).with_name("installer_output.toml").read_text("utf-8"))
 
 
 def hashed(name: str, version: str) -> str:
@@ -63,18 +67,9 @@ def test_the_running_environment_serves_pins_with_hashes_that_it_has(repository:
     assert repository.build(adopt=(sys.executable,)).python == sys.executable
 
 
-PIP_DIFFERS = """ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.
-    fruitbowl==1.0 from https://index/fruitbowl-1.0-py3-none-any.whl#sha256=ab (from -r requirements.txt (line 1)):
-        Expected sha256 0000000000000000000000000000000000000000000000000000000000000000
-             Got        ab7ae7122974553370f0bdb919e1a960b2cd1bc1ef0276416d896db81c14582c
-"""
-PIP_LACKS = """ERROR: Hashes are required in --require-hashes mode, but they are missing from some requirements.
-    spoon==2.0 --hash=sha256:73191c47aaa79da394e8fee2dbc2ec827432cab56311122c9e47abf79e390f62
-"""
-
-
 @pytest.mark.parametrize(
-    ("said", "meant"), [(PIP_DIFFERS, "fruitbowl==1.0 on the index is not"), (PIP_LACKS, "spoon==2.0 has no hash")]
+    ("said", "meant"),
+    [("pip_differs", "fruitbowl==1.0 on the index is not"), ("pip_lacks", "spoon==2.0 has no hash")],
 )
 def test_pip_hash_errors_are_explained_too(said: str, meant: str) -> None:
-    assert meant in explain_failure(said.splitlines(), FailureContext((), "pip", 11, "", None, lambda name: []))
+    assert meant in explain_failure(SAID[said].splitlines(), FailureContext((), "pip", 11, "", None, lambda name: []))

@@ -116,10 +116,9 @@ async def test_a_stand_runs_replicas_in_containers_of_podman(source: Path, tmp_p
 @real
 @pytest.mark.needs("podman", "catatonit", "iptables")
 async def test_containers_that_a_killed_supervisor_left_are_removed(source: Path, tmp_path: Path) -> None:
-    code = "import sys, test_platform_podman; test_platform_podman.never_close(*sys.argv[1:])"
-    paths = PATHS
+    code = "import sys; from tests.platform.building.test_podman import never_close; never_close(*sys.argv[1:])"
     command = [sys.executable, "-c", code, str(tmp_path), str(source)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}) as first:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": PATHS}) as first:
         assert first.stdout is not None
         mark = f"label=bananastand={first.stdout.readline().strip()}"
         assert podman("ps", "--quiet", "--filter", mark)

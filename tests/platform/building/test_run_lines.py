@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from bananastand.platform.building import BuildError
 from bananastand.platform.building.processes.system_packages import missing_packages
 from building_benches import NO_SANDBOX, bench, led, sandboxed
+from git_repositories import commit, git
 from platform_builds import Bench, served, wheel
 
 __all__ = ["bench", "led", "sandboxed"]
@@ -182,9 +182,8 @@ def test_a_cloned_package_is_installed_as_editable(bench: Bench, site: tuple[Pat
         "import os\ncolour = open(os.path.dirname(__file__) + '/c.txt').read()\n"
     )
     (repository / "fruits" / "c.txt").write_text("yellow")
-    git = ["git", "-C", str(repository), "-c", "user.name=a", "-c", "user.email=a@b"]
-    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"], ["update-server-info"]):
-        subprocess.run([*git, *words], check=True)
+    commit(repository)
+    git(repository, "update-server-info")
     bench.write({"app.py": "import fruits; print(fruits.colour)"})
     launch = bench.build(
         f"FROM python:3\nWORKDIR /app\nRUN git clone {address}/fruits/.git fruits && cd fruits && git log --oneline && "

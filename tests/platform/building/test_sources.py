@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
-import subprocess
 import tarfile
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 
 from bananastand.platform.building import BuildSettings, SourceRefused, fetch
 from bananastand.platform.building.log import BuildLog
+from git_repositories import commit
 
 
 @pytest.fixture
@@ -33,24 +32,12 @@ def files(folder: Path) -> list[str]:
 
 def repository(folder: Path) -> str:
     """A repository of two commits; the first one's id."""
-    folder.mkdir()
-    env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull}
-    for key in ("AUTHOR", "COMMITTER"):
-        env |= {f"GIT_{key}_NAME": "n", f"GIT_{key}_EMAIL": "n@example.com"}
-
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", "-C", str(folder), *words], env=env, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    git("init", "-q", "-b", "main")
+    (folder / "sub").mkdir(parents=True)
     (folder / "app.py").write_text("one")
-    (folder / "sub").mkdir()
     (folder / "sub" / "Dockerfile").write_text("FROM scratch")
-    git("add", ".")
-    git("commit", "-qm", "one")
-    first = git("rev-parse", "HEAD")
+    first = commit(folder)
     (folder / "app.py").write_text("two")
-    git("commit", "-qam", "two")
+    commit(folder, subject="two")
     return first
 
 

@@ -16,9 +16,8 @@ from stands import Up
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    running = Up(tmp_path_factory.mktemp("refusals") / "data", mocks=True)
-    yield running
-    assert running.stop() == 0, running.log
+    with Up(tmp_path_factory.mktemp("refusals") / "data", mocks=True) as running:
+        yield running
 
 
 HALF = "\\ud800"

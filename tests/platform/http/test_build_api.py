@@ -9,8 +9,7 @@ from stands import Up
 
 
 def test_a_build_has_its_example_and_logs_have_their_last_lines(tmp_path: Path) -> None:
-    up = Up(tmp_path)
-    try:
+    with Up(tmp_path) as up:
         build = up.deploy("app")
         assert build["example_input"] is None
         source = tmp_path / "builds" / build["id"] / "source"
@@ -27,5 +26,3 @@ def test_a_build_has_its_example_and_logs_have_their_last_lines(tmp_path: Path) 
         assert (failed["state"], failed["as_of"], failed["advice"]) == ("failed", "2023-03-01", None)
         assert "\n" not in failed["error"]
         assert up.http.post("/stand/v1/projects/app/deploy", json={"source": "x", "as_of": "May"}).status_code == 400
-    finally:
-        up.stop()

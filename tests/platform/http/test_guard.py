@@ -73,22 +73,16 @@ def test_where_others_can_reach_it_the_page_and_the_metrics_want_a_key_too(tmp_p
 def test_a_second_start_keeps_the_key_and_tells_the_new_address(tmp_path: Path) -> None:
     first = Up(tmp_path / "data")
     first.stop()
-    second = Up(tmp_path / "data")
-    try:
+    with Up(tmp_path / "data") as second:
         assert second.key == first.key
         assert first.key not in second.log
         assert f"127.0.0.1:{second.port}" in (tmp_path / "data" / "client.toml").read_text()
         assert second.http.get("/stand/v1/status").status_code == 200
-    finally:
-        second.stop()
 
 
 def test_a_port_or_a_directory_that_is_taken_is_one_line(tmp_path: Path) -> None:
-    first = Up(tmp_path / "data")
-    try:
+    with Up(tmp_path / "data") as first:
         for options, message in (({"port": first.port}, "cannot listen"), ({}, "another stand is running on")):
             with pytest.raises(AssertionError, match=message) as failed:
                 Up(tmp_path / ("other" if options else "data"), **options)
             assert "Traceback" not in str(failed.value)
-    finally:
-        first.stop()

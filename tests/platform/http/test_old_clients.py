@@ -20,10 +20,9 @@ from stands import Up
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    running = Up(tmp_path_factory.mktemp("old") / "data")
-    assert running.deploy("my-app", "potassium")["state"] == "live"
-    yield running
-    assert running.stop() == 0, running.log
+    with Up(tmp_path_factory.mktemp("old") / "data") as running:
+        assert running.deploy("my-app", "potassium")["state"] == "live"
+        yield running
 
 
 def client(up: Up, key: str | None = None, project: str = "my-app") -> Client:

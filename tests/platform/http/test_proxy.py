@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
+import re
 import socket
 import ssl
 import stat
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
+from sdk_packages import exports
 from servers import free_port
 from stands import Up
 
@@ -23,21 +24,14 @@ FRONT, PROXY = free_port(), free_port()
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    running = Up(tmp_path_factory.mktemp("proxy") / "data", fronts=[[FRONT, "my-app"]], proxy=PROXY)
-    assert running.deploy("my-app", "potassium")["state"] == "live", running.log
-    yield running
-    assert running.stop() == 0, running.log
-
-
-def printed(up: Up) -> dict[str, str]:
-    """The exports that the platform printed, as a shell would read them."""
-    lines = [line.split("export ", 1)[1].strip() for line in up.lines if "export " in line]
-    return {name: shlex.split(value)[0] for name, _, value in (line.partition("=") for line in lines)}
+    with Up(tmp_path_factory.mktemp("proxy") / "data", fronts=[[FRONT, "my-app"]], proxy=PROXY) as running:
+        assert running.deploy("my-app", "potassium")["state"] == "live", running.log
+        yield running
 
 
 def run(up: Up, code: str) -> subprocess.CompletedProcess[str]:
     """A program of a user's, with the printed exports."""
-    environment = {**os.environ, **printed(up), "NO_PROXY": "", "no_proxy": ""}
+    environment = {**os.environ, **exports(up), "NO_PROXY": "", "no_proxy": ""}
     return subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
     )
@@ -138,7 +132,7 @@ def test_proxy_refuses_other_hosts_and_ports(up: Up, first: str) -> None:
 def test_the_authoritys_files_are_for_this_user_alone(up: Up) -> None:
     for name in ("ca.pem", "ca-key.pem", "bundle.pem"):
         assert stat.S_IMODE((up.data / "proxy" / name).stat().st_mode) == 0o600
-    assert sorted(printed(up)) == [
+    assert sorted(re.findall(r"export (\w+)=", up.log)) == [
         "CURL_CA_BUNDLE", "HTTPS_PROXY", "HTTP_PROXY", "NODE_EXTRA_CA_CERTS", "NODE_OPTIONS", "NO_PROXY",
         "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "http_proxy", "https_proxy", "no_proxy",
     ]  # fmt: skip

@@ -6,12 +6,12 @@ import hashlib
 import hmac
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from git_repositories import commit, push
 from stands import Up
 
 SECRET = "shared with GitHub"
@@ -19,27 +19,16 @@ SECRET = "shared with GitHub"
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    running = Up(tmp_path_factory.mktemp("pushes") / "data", github_secret=SECRET)
-    yield running
-    assert running.stop() == 0, running.log
-
-
-def git(*words: str, at: Path) -> subprocess.CompletedProcess[str]:
-    alone = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"}
-    who = ["-c", "user.name=me", "-c", "user.email=me@example.org"]
-    return subprocess.run(
-        ["git", *who, *words], cwd=at, env={**os.environ, **alone}, capture_output=True, text=True, timeout=60
-    )
+    with Up(tmp_path_factory.mktemp("pushes") / "data", github_secret=SECRET) as running:
+        yield running
 
 
 @pytest.mark.needs("git")
 def test_a_push_of_megabytes_is_built_and_live(up: Up, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("print('an app')\n")
     (tmp_path / "weights.bin").write_bytes(os.urandom(3 * 2**20))  # git sends more than 1 MB in chunks
-    git("init", "--quiet", "-b", "main", at=tmp_path)
-    git("add", "-A", at=tmp_path)
-    git("commit", "--quiet", "-m", "one", at=tmp_path)
-    pushed = git("push", f"http://me:{up.key}@127.0.0.1:{up.port}/git/pushed.git", "main", at=tmp_path)
+    commit(tmp_path)
+    pushed = push(tmp_path, up, "pushed")
 
     assert pushed.returncode == 0, pushed.stderr
     assert "remote: builds " in pushed.stderr
@@ -51,9 +40,8 @@ def test_a_push_of_megabytes_is_built_and_live(up: Up, tmp_path: Path) -> None:
 
 @pytest.mark.needs("git")
 def test_a_push_without_a_key_of_this_stand_is_refused(up: Up, tmp_path: Path) -> None:
-    git("init", "--quiet", "-b", "main", at=tmp_path)
-    git("commit", "--quiet", "--allow-empty", "-m", "one", at=tmp_path)
-    pushed = git("push", f"http://me:wrong@127.0.0.1:{up.port}/git/refused.git", "main", at=tmp_path)
+    commit(tmp_path)
+    pushed = push(tmp_path, up, "refused", key="wrong")
 
     assert pushed.returncode != 0
     assert up.http.get("/stand/v1/projects/refused").status_code == 404

@@ -22,11 +22,10 @@ WAYS = ("run URL", "call route", "front")
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     fronts = [[FRONT, "echo"], [HOSTED, "hosted"], [OTHER, "other"]]
-    running = Up(tmp_path_factory.mktemp("requests") / "data", fronts=fronts)
-    for name, source in (("echo", "echo"), ("other", "echo"), ("hosted", "potassium")):
-        assert running.deploy(name, source)["state"] == "live", running.log
-    yield running
-    assert running.stop() == 0, running.log
+    with Up(tmp_path_factory.mktemp("requests") / "data", fronts=fronts) as running:
+        for name, source in (("echo", "echo"), ("other", "echo"), ("hosted", "potassium")):
+            assert running.deploy(name, source)["state"] == "live", running.log
+        yield running
 
 
 def ask(up: Up, way: str, method: str, path: str, *, project: str = "echo", **options: Any) -> httpx2.Response:

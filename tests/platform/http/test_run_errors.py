@@ -15,9 +15,8 @@ from stands import Up
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    running = Up(tmp_path_factory.mktemp("errors") / "data")
-    yield running
-    assert running.stop() == 0, running.log
+    with Up(tmp_path_factory.mktemp("errors") / "data") as running:
+        yield running
 
 
 def sdk_error(up: Up, project: str) -> str:

@@ -14,11 +14,10 @@ from stands import Up
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    running = Up(tmp_path_factory.mktemp("tasks") / "data")
-    assert running.deploy("app")["state"] == "live", running.log
-    assert running.deploy("own", "refuses")["state"] == "live", running.log
-    yield running
-    assert running.stop() == 0, running.log
+    with Up(tmp_path_factory.mktemp("tasks") / "data") as running:
+        assert running.deploy("app")["state"] == "live", running.log
+        assert running.deploy("own", "refuses")["state"] == "live", running.log
+        yield running
 
 
 def post(up: Up, operation: str, data: Any, **more: Any) -> tuple[int, dict[str, Any]]:

@@ -32,15 +32,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def up(folder: Path) -> Iterator[Up]:
-    running = Up(
+    with Up(
         folder / "data",
         fronts=[[FRONT, "app"], [HOSTED, "hosted"], [NOBODY, "nobody"]],
         settings={"max_message": LARGEST},
-    )
-    assert running.deploy("app", "websocket", environment={"ENDED": str(folder / "ended")})["state"] == "live"
-    assert running.deploy("hosted", "potassium")["state"] == "live", running.log
-    yield running
-    assert running.stop() == 0, running.log
+    ) as running:
+        assert running.deploy("app", "websocket", environment={"ENDED": str(folder / "ended")})["state"] == "live"
+        assert running.deploy("hosted", "potassium")["state"] == "live", running.log
+        yield running
 
 
 def open_(up: Up, way: str, path: str, **options: Any) -> ClientConnection:

@@ -307,8 +307,7 @@ def test_a_killed_platform_records_what_was_open_as_ended(tmp_path: Path) -> Non
             websocket.recv(timeout=30)
     assert rows(tmp_path / "data", "/open")[0]["state"] == "running"
 
-    second = Up(tmp_path / "data", port=free_port())
-    try:
+    with Up(tmp_path / "data", port=free_port()) as second:
         row = over(tmp_path / "data", "/open")
         assert (row["state"], row["attempts"], row["status"]) == ("failed", 1, 503)
         assert row["error"] == "the websocket was cut off: the platform stopped; connect again"
@@ -316,5 +315,3 @@ def test_a_killed_platform_records_what_was_open_as_ended(tmp_path: Path) -> Non
             another.send("again")
             assert another.recv(timeout=30) == "again"
         assert len(rows(tmp_path / "data")) == 2
-    finally:
-        assert second.stop() == 0, second.log

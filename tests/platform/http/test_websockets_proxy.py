@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import socket
 import ssl
 import subprocess
@@ -16,6 +15,7 @@ import pytest
 from websockets.exceptions import InvalidProxyStatus, InvalidStatus
 from websockets.sync.client import connect
 
+from sdk_packages import exports
 from servers import free_port
 from stands import Up
 
@@ -39,17 +39,10 @@ asyncio.run(main())
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     folder = tmp_path_factory.mktemp("websocket-proxy")
-    running = Up(folder / "data", proxy=PROXY)
-    environment = {"ENDED": str(folder / "ended")}
-    assert running.deploy("my-app", "websocket", environment=environment)["state"] == "live", running.log
-    yield running
-    assert running.stop() == 0, running.log
-
-
-def exports(up: Up) -> dict[str, str]:
-    """The exports that the platform printed, as a shell would read them."""
-    lines = [line.split("export ", 1)[1].strip() for line in up.lines if "export " in line]
-    return {name: shlex.split(value)[0] for name, _, value in (line.partition("=") for line in lines)}
+    with Up(folder / "data", proxy=PROXY) as running:
+        environment = {"ENDED": str(folder / "ended")}
+        assert running.deploy("my-app", "websocket", environment=environment)["state"] == "live", running.log
+        yield running
 
 
 @pytest.mark.parametrize("scheme", ["wss", "ws"])

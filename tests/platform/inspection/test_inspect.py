@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,100 +14,13 @@ from typing import Any
 import pytest
 
 from bananastand.platform.building.overrides import read_overrides
+from git_repositories import commit
 from hub import Hub, Repository
 
 SD, OLD_SD = "stable-diffusion-v1-5/stable-diffusion-v1-5", "runwayml/stable-diffusion-v1-5"
+REPOSITORIES = tomllib.loads(Path(__file__).with_name("repositories.toml").read_text("utf-8"))
+FIRST_TEMPLATE, POTASSIUM = REPOSITORIES["first_template"], REPOSITORIES["potassium"]
 Inspect = Callable[..., subprocess.CompletedProcess[str]]
-
-FIRST_TEMPLATE = {
-    "server.py": """from sanic import Sanic, response
-import subprocess
-import app as user_src
-
-user_src.init()
-server = Sanic("my_app")
-
-@server.route('/healthcheck', methods=["GET"])
-def healthcheck(request):
-    return response.json({"state": "healthy"})
-
-@server.route('/', methods=["POST"])
-def inference(request):
-    return response.json(user_src.inference(request.json))
-
-if __name__ == '__main__':
-    server.run(host='0.0.0.0', port=8000, workers=1)
-""",
-    "app.py": """import os
-from transformers import pipeline
-import torch
-
-def init():
-    global model
-    device = 0 if torch.cuda.is_available() else -1
-    model = pipeline('fill-mask', model='bert-base-uncased', device=device)
-
-def inference(model_inputs: dict) -> dict:
-    return model(model_inputs.get('prompt'))
-""",
-    "download.py": """from transformers import pipeline
-
-def download_model():
-    pipeline('fill-mask', model='bert-base-uncased')
-
-if __name__ == "__main__":
-    download_model()
-""",
-    "requirements.txt": "sanic==22.6.2\ntransformers\naccelerate  # of that time\n",
-    "Dockerfile": """FROM pytorch/pytorch:1.11.0-cuda11.3-cudnn8-runtime
-WORKDIR /
-RUN apt-get update && apt-get install -y git ffmpeg
-ADD requirements.txt requirements.txt
-RUN pip3 install -r requirements.txt
-ADD server.py .
-ADD download.py .
-RUN python3 download.py
-ADD app.py .
-EXPOSE 8000
-CMD python3 -u server.py
-""",
-}
-POTASSIUM = {
-    "app.py": """import os
-from potassium import Potassium, Request, Response, send_webhook
-from diffusers import StableDiffusionPipeline
-from settings import MODEL_ID
-
-app = Potassium("my_app")
-
-@app.init
-def init():
-    model = StableDiffusionPipeline.from_pretrained(MODEL_ID, use_auth_token=os.environ["HF_AUTH_TOKEN"])
-    model = model.to("cuda")
-    return {"model": model, "words": open("/weights.txt").read()}
-
-@app.handler()
-def handler(context: dict, request: Request) -> Response:
-    return Response(json={}, status=200)
-
-@app.background("/paint")
-def paint(context: dict, request: Request):
-    send_webhook(url=request.json["url"], json={})
-
-if __name__ == "__main__":
-    app.serve()
-""",
-    "settings.py": """import os
-OWNER = 'runwayml'
-MODEL_ID = os.getenv('MODEL_ID', f'{OWNER}/stable-diffusion-v1-5')
-""",
-    "requirements.txt": "potassium>=0.1,<0.3\ndiffusers\ngit+https://github.com/owner/repository\n",
-    "Dockerfile": """FROM pytorch/pytorch:1.13.1-cuda11.6-cudnn8-runtime
-COPY . .
-RUN pip install -r requirements.txt
-CMD ["python3", "-u", "app.py"]
-""",
-}
 
 
 @pytest.fixture(scope="module")
@@ -414,12 +328,10 @@ def test_a_wrong_bananastand_toml_is_named(inspect: Inspect) -> None:
 @pytest.mark.needs("git")
 def test_a_git_repository_is_inspected_by_its_address(inspect: Inspect, tmp_path: Path) -> None:
     inspect(FIRST_TEMPLATE, "--offline")
-    folder, author = tmp_path / "repository", ["-c", "user.name=a", "-c", "user.email=a@example.com"]
-    dated = {**os.environ, "GIT_COMMITTER_DATE": "2022-11-05T10:00:00Z", "GIT_AUTHOR_DATE": "2022-11-05T10:00:00Z"}
-    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
-        subprocess.run(["git", *author, *words], cwd=folder, env=dated, check=True)
+    commit(tmp_path / "repository", "2022-11-05T10:00:00Z")
     local = found(inspect({}, "--json", "--offline"))
-    command = [sys.executable, "-m", "bananastand", "inspect", f"file://{folder}", "--json", "--offline"]
+    address = f"file://{tmp_path}/repository"
+    command = [sys.executable, "-m", "bananastand", "inspect", address, "--json", "--offline"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120,
                           env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})  # fmt: skip
 

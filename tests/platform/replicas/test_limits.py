@@ -14,7 +14,7 @@ from bananastand.platform.replicas.cgroups import Cgroup, Cgroups
 from bananastand.platform.replicas.isolation import isolation_problem
 from bananastand.platform.replicas.isolation_policy import IsolationPolicy
 from bananastand.platform.replicas.sandbox import sandbox_command
-from real_platform import DOCKERFILE, POTASSIUM, platform
+from real_platform import DOCKERFILE, POTASSIUM, RealPlatform
 
 APP = {"Dockerfile": DOCKERFILE, "app.py": POTASSIUM}
 SERVER = "import http.server; http.server.HTTPServer(('', 8000), http.server.SimpleHTTPRequestHandler).serve_forever()"
@@ -42,7 +42,7 @@ def test_without_a_network_a_potassium_app_answers_and_reaches_nobody(tmp_path: 
         pytest.skip(reason)
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
-        platform(tmp_path / "data", "--network", "none") as running,
+        RealPlatform(tmp_path / "data", "--network", "none") as running,
     ):
         port = listener.getsockname()[1]
         assert "no network" in running.log

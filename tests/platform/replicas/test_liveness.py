@@ -142,8 +142,7 @@ async def test_replicas_start_and_the_platform_stops_though_the_fork_server_is_s
 
 
 def test_callers_are_served_after_every_replica_was_stopped_by_a_signal(tmp_path: Path) -> None:
-    up = Up(tmp_path / "data", settings=QUICK_LIVENESS)
-    try:
+    with Up(tmp_path / "data", settings=QUICK_LIVENESS) as up:
         assert up.deploy()["state"] == "live"
         up.http.patch("/stand/v1/projects/app", json={"min_replicas": 2}).raise_for_status()
         limit = time.monotonic() + 30
@@ -158,5 +157,3 @@ def test_callers_are_served_after_every_replica_was_stopped_by_a_signal(tmp_path
         for number in range(4):
             answer = up.http.post("/stand/v1/projects/app/call/", json={"n": number})
             assert (answer.status_code, answer.json()["got"]) == (200, {"n": number})
-    finally:
-        up.stop()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import tarfile
 import threading
 import time
@@ -17,7 +16,8 @@ from bananastand.platform.building import BuildSettings, build
 from bananastand.platform.building.errors import BuildError, SourceRefused
 from bananastand.platform.building.sources.sources import fetch
 from bananastand.platform.store.logs import plain
-from real_platform import RealPlatform, platform
+from git_repositories import commit, push
+from real_platform import RealPlatform
 from stands import Up
 from tests.platform.store.test_private_files import FILES, make_repository
 
@@ -81,9 +81,7 @@ def link_sources(tmp_path: Path, target: str) -> list[str]:
     (folder / "sub").mkdir()
     (folder / "sub" / "weights.txt").write_text("w")
     (folder / "link").symlink_to(target)
-    identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
-    for words in (["add", "."], ["commit", "-q", "-m", "second"]):
-        subprocess.run(["git", "-C", str(folder), *identity, *words], check=True)
+    commit(folder)
     with tarfile.open(tmp_path / "source.tar.gz", "w:gz") as tar:
         for name in ("Dockerfile", "link", "sub"):
             tar.add(folder / name, name)
@@ -119,16 +117,10 @@ def test_a_link_out_of_a_source_is_refused_whichever_way_the_source_comes(target
 def test_a_push_with_a_link_within_it_goes_live(tmp_path: Path) -> None:
     repository = make_repository(tmp_path / "repository")
     (repository / "main.py").symlink_to("app.py")
-    identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
-    for words in (["add", "."], ["commit", "-q", "-m", "second"]):
-        subprocess.run(["git", "-C", str(repository), *identity, *words], check=True)
-    with platform(tmp_path / "data") as running:
-        url = f"http://me:{running.key}@127.0.0.1:{running.port}/git/linked.git"
-        environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "no_proxy": "*"}
-        done = subprocess.run(
-            ["git", "-C", str(repository), "push", "-q", url, "main"], env=environment, capture_output=True, text=True
-        )
-        assert "linked is live" in done.stderr, done.stderr
+    commit(repository)
+    with RealPlatform(tmp_path / "data") as running:
+        pushed = push(repository, running, "linked").stderr
+        assert "linked is live" in pushed, pushed
         assert running.run("linked", "import os; out = os.readlink('/app/main.py')") == "app.py"
 
 
@@ -148,7 +140,7 @@ def test_an_archive_cannot_write_through_a_link_that_it_brings(tmp_path: Path) -
 
 
 def test_the_first_key_is_printed_on_a_terminal_alone(tmp_path: Path) -> None:
-    with platform(tmp_path / "one") as piped:
+    with RealPlatform(tmp_path / "one") as piped:
         assert piped.key not in piped.log
         assert piped.key.replace("-", "") not in piped.log
         assert str(tmp_path / "one" / "client.toml") in piped.log
@@ -180,7 +172,7 @@ def test_no_escape_sequence_of_an_app_reaches_a_terminal(text: str) -> None:
 
 
 def test_logs_are_cleaned_unless_they_are_wanted_raw(tmp_path: Path) -> None:
-    with platform(tmp_path / "data") as running:
+    with RealPlatform(tmp_path / "data") as running:
         app = FILES["app.py"].replace("app = ", 'print("before \\x1b]0;evil\\x07\\x1b[31mred", flush=True)\napp = ')
         assert running.deploy("app", {**FILES, "app.py": app})["state"] == "live"
         cleaned, raw = running.command("logs", "app"), running.command("logs", "app", "--raw")
@@ -191,8 +183,7 @@ def test_logs_are_cleaned_unless_they_are_wanted_raw(tmp_path: Path) -> None:
 
 
 def test_a_status_page_of_many_projects_does_not_hold_up_the_calls(tmp_path: Path) -> None:
-    up = Up(tmp_path / "data")
-    try:
+    with Up(tmp_path / "data") as up:
         assert up.deploy()["state"] == "live"
         for number in range(300):
             up.http.patch(f"/stand/v1/projects/p{number}", json={})
@@ -209,8 +200,6 @@ def test_a_status_page_of_many_projects_does_not_hold_up_the_calls(tmp_path: Pat
         page = httpx2.get(f"http://127.0.0.1:{up.port}/", timeout=30).text
         assert page.count("<h2>") == 301
         assert under_pages < quiet + 0.15, (quiet, under_pages)
-    finally:
-        up.stop()
 
 
 def waits(up: Up) -> float:

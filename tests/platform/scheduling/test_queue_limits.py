@@ -29,11 +29,10 @@ LARGE = bytes(range(256)) * 2**13  # 2 MiB
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     fronts = [[ECHO, "echo"], [APP, "hosted"], [FULL, "full"]]
-    running = Up(tmp_path_factory.mktemp("bodies") / "data", fronts=fronts, settings={"queue_length": 3})
-    for name, source in (("echo", "echo"), ("hosted", "potassium"), ("full", "small")):
-        assert running.deploy(name, source)["state"] == "live", running.log
-    yield running
-    assert running.stop() == 0, running.log
+    with Up(tmp_path_factory.mktemp("bodies") / "data", fronts=fronts, settings={"queue_length": 3}) as running:
+        for name, source in (("echo", "echo"), ("hosted", "potassium"), ("full", "small")):
+            assert running.deploy(name, source)["state"] == "live", running.log
+        yield running
 
 
 def post(port: int, path: str = "/", **options: Any) -> httpx2.Response:
@@ -216,11 +215,8 @@ def test_uploads_that_a_kill_left_are_removed_at_the_next_start(tmp_path: Path) 
             time.sleep(0.02)
         first.kill()
     assert any(name.endswith(".upload") for name in files(first))
-    second = Up(data)
-    try:
+    with Up(data) as second:
         assert not any(name.endswith(".upload") for name in files(second))
-    finally:
-        second.stop()
 
 
 def test_an_app_that_is_sent_json_reads_it_though_it_came_in_a_file(up: Up) -> None:

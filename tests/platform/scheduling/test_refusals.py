@@ -20,10 +20,9 @@ NOT_RUN = "x-bananastand-not-run"
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    running = Up(tmp_path_factory.mktemp("refusals") / "data")
-    assert running.deploy("own", "refuses")["state"] == "live", running.log
-    yield running
-    assert running.stop() == 0, running.log
+    with Up(tmp_path_factory.mktemp("refusals") / "data") as running:
+        assert running.deploy("own", "refuses")["state"] == "live", running.log
+        yield running
 
 
 def runs(up: Up, path: str) -> int:

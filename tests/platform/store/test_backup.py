@@ -15,7 +15,7 @@ from bananastand.platform.errors import Conflict, Refused
 from bananastand.platform.store.backup import back_up, restore
 from bananastand.platform.store.database import Store
 from bananastand.platform.store.database_guard import check_database, note_start, note_stop
-from real_platform import DOCKERFILE, POTASSIUM, RealPlatform, platform
+from real_platform import DOCKERFILE, POTASSIUM, RealPlatform
 
 FILES = {"Dockerfile": DOCKERFILE, "app.py": POTASSIUM}
 LARGE = "x" * 200_000
@@ -39,7 +39,7 @@ def check(running: RealPlatform, call: str) -> object:
 
 def test_a_backup_of_a_running_platform_is_restored_into_a_fresh_directory(tmp_path: Path) -> None:
     file = tmp_path / "backup.tar.gz"
-    with platform(tmp_path / "data") as first:
+    with RealPlatform(tmp_path / "data") as first:
         first.deploy("app", FILES, secrets={"TOKEN": "kept"}, environment={"VERSION": "7"})
         done = start(first, f"out = {LARGE!r}")
         assert check(first, done) == LARGE
@@ -50,14 +50,14 @@ def test_a_backup_of_a_running_platform_is_restored_into_a_fresh_directory(tmp_p
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
     assert "restored the backup of" in first.command("restore", str(file), "--data", str(tmp_path / "fresh"))
-    with platform(tmp_path / "fresh") as second:
+    with RealPlatform(tmp_path / "fresh") as second:
         assert "app has lost its files and is built again" in second.log
         assert second.key == first.key
         assert second.run("app", "import os; out = [os.environ['TOKEN'], os.environ['VERSION']]") == ["kept", "7"]
         assert check(second, done) == LARGE, "an end that was recorded is given again"
         assert check(second, slow) == "slow", "what was not over is taken up"
     assert "has lost its files" not in second.log[second.log.index("built again") :]
-    with platform(tmp_path / "fresh") as third:
+    with RealPlatform(tmp_path / "fresh") as third:
         assert "built again" not in third.log
 
 
@@ -88,7 +88,7 @@ def test_a_database_that_has_lost_its_writes_is_refused_and_no_body_is_swept(los
         RealPlatform(data)
     assert sorted(file.name for file in (data / "bodies").iterdir()) == bodies
     assert "what was left is in" in first.command("restore", str(file))
-    with platform(data) as again:
+    with RealPlatform(data) as again:
         assert again.run("app", "out = 2") == 2
 
 
@@ -98,7 +98,7 @@ def test_a_platform_that_was_killed_starts_again_without_a_word(tmp_path: Path) 
     second = RealPlatform(tmp_path / "data")
     second.kill()
 
-    with platform(tmp_path / "data") as third:
+    with RealPlatform(tmp_path / "data") as third:
         assert third.key == first.key
 
 

@@ -33,11 +33,10 @@ def locked(database: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    running = Up(tmp_path_factory.mktemp("locked") / "data", fronts=[[FRONT, "app"]])
-    assert running.deploy()["state"] == "live"
-    running.http.post("/stand/v1/projects/app/call/", json={}).raise_for_status()
-    yield running
-    assert running.stop() == 0, running.log
+    with Up(tmp_path_factory.mktemp("locked") / "data", fronts=[[FRONT, "app"]]) as running:
+        assert running.deploy()["state"] == "live"
+        running.http.post("/stand/v1/projects/app/call/", json={}).raise_for_status()
+        yield running
 
 
 def test_health_and_pages_are_answered_while_another_program_has_the_database_locked(up: Up) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from bananastand.platform.store.database import STEPS, Store
 from bananastand.platform.store.private_files import make_private, open_private, widen
-from real_platform import DOCKERFILE, POTASSIUM, RealPlatform, platform
+from git_repositories import commit, push
+from real_platform import DOCKERFILE, POTASSIUM, RealPlatform
 
 FILES = {
     "Dockerfile": DOCKERFILE,
@@ -38,9 +38,7 @@ def make_repository(folder: Path) -> Path:
     for name, text in FILES.items():
         (folder / name).write_text(text)
         (folder / name).chmod(0o644)
-    for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "first"]):
-        identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
-        subprocess.run(["git", "-C", str(folder), *identity, *words], check=True)
+    commit(folder)
     return folder
 
 
@@ -48,14 +46,15 @@ def make_repository(folder: Path) -> Path:
 def test_no_file_of_a_data_directory_is_open_to_others_after_every_kind_of_work(tmp_path: Path) -> None:
     data, repository = tmp_path / "data", make_repository(tmp_path / "repository")
     data.mkdir(mode=0o755)
-    with platform(data, "--root", str(tmp_path)) as first:
+    with RealPlatform(data, "--root", str(tmp_path)) as first:
         assert first.deploy("by-tar", FILES)["state"] == "live"
         assert first.deploy_source("by-url", f"file://{repository}")["state"] == "live"
         assert first.deploy_source("by-folder", str(repository))["state"] == "live"
         opens = DOCKERFILE + "RUN mkdir -m 777 /app/open && echo 1 > /app/open/file && chmod 666 /app/open/file\n"
         assert first.deploy("opens", {**FILES, "Dockerfile": opens})["state"] == "live"
         assert first.deploy("fails", {**FILES, "Dockerfile": opens + "RUN false\n"})["state"] == "failed"
-        push(first, repository)
+        pushed = push(repository, first, "by-push").stderr
+        assert "by-push is live" in pushed, pushed
         large = "x" * 200_000
         assert first.run("by-tar", f"out = len({large!r})") == 200_000
         answer = first.http.post("/stand/v1/projects/by-tar/call/background", json={})
@@ -63,15 +62,6 @@ def test_no_file_of_a_data_directory_is_open_to_others_after_every_kind_of_work(
         first.http.delete("/stand/v1/projects/opens").raise_for_status()
         assert open_to_others(data) == []
     assert open_to_others(data) == []
-
-
-def push(running: RealPlatform, repository: Path) -> None:
-    url = f"http://me:{running.key}@127.0.0.1:{running.port}/git/by-push.git"
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "no_proxy": "*"}
-    done = subprocess.run(
-        ["git", "-C", str(repository), "push", "-q", url, "main"], env=environment, capture_output=True, text=True
-    )
-    assert "by-push is live" in done.stderr, done.stderr
 
 
 def test_the_copy_before_an_upgrade_and_files_of_an_earlier_version_are_closed_to_others(tmp_path: Path) -> None:

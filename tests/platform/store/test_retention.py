@@ -25,9 +25,8 @@ DAY = 86_400.0
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    running = Up(tmp_path_factory.mktemp("disk") / "data", settings={"failed_files": 0.0, "builds_kept": 1})
-    yield running
-    assert running.stop() == 0, running.log
+    with Up(tmp_path_factory.mktemp("disk") / "data", settings={"failed_files": 0.0, "builds_kept": 1}) as running:
+        yield running
 
 
 def command(up: Up, *words: str) -> str:

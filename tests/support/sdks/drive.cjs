@@ -30,6 +30,7 @@ async function background() {
 
 async function manage() {
   const api = new banana.API(key);
+  if (asked.api) api.baseUrl = asked.api;
   const project = (await api.listProjects()).json.results.find((each) => each.name === "potassium");
   return (await api.updateProject(project.id, { idleTimeout: 31 })).json.idleTimeout;
 }

@@ -51,6 +51,8 @@ def background() -> object:
 
 def manage() -> object:
     api = banana.API(KEY)
+    if "api" in request:
+        api.base_url = request["api"]
     old = VERSION < (6, 3, 0)
     listed, change = (api.listProjects, api.updateProject) if old else (api.list_projects, api.update_project)
     (project,) = [project for project in listed()[0]["results"] if project["name"] == "potassium"]

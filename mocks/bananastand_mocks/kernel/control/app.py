@@ -12,18 +12,32 @@ from collections.abc import Iterable, Sequence
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.routing import Match
 
-from ..pages import render
 from ..provider import Provider
 from ..reference import reference_page
 from ..worlds import Worlds
+from .answers import Health, Refusal
 from .behaviour import add_behaviour_routes
 from .calls import add_call_routes
 from .context import ControlContext
 from .guard import ControlGuard
+from .pages import add_page_routes, html
+from .reference import control_reference
 from .worlds import add_world_routes
+from .wrong_fields import name_wrong_fields
 
 __all__ = ["control_plane"]
+
+REFUSALS: dict[int | str, str] = {
+    400: "The body is no JSON, or nested too deep.",
+    403: "The request is not this machine's own.",
+    404: "There is no world, provider or stub of that name.",
+    409: "The name is taken, or the world stays.",
+    413: "The body is too long.",
+    422: "A value is wrong; the text names its field.",
+    503: "Too much is being sent at once.",
+}
 
 
 def control_plane(providers: Sequence[Provider], worlds: Worlds, *, hosts: Iterable[str] = ()) -> FastAPI:
@@ -39,38 +53,38 @@ def control_plane(providers: Sequence[Provider], worlds: Worlds, *, hosts: Itera
         openapi_url="/_stand/openapi.json",
         docs_url=None,
         redoc_url=None,
+        separate_input_output_schemas=False,
+        description="Worlds, clocks, faults, rate limits, stubs, journal and coverage of the mocks, for tests.",
+        version="1",
         dependencies=[Depends(_refuse_unknown_parameters)],
-        exception_handlers={RequestValidationError: _name_wrong_fields},
+        responses={status: {"model": Refusal, "description": text} for status, text in REFUSALS.items()},
+        exception_handlers={RequestValidationError: _refuse_wrong_fields, 405: _refuse_method},
     )
     app.add_middleware(ControlGuard, hosts=tuple(hosts), budget=worlds.bodies)
     context = ControlContext(providers, worlds)
-    _add_pages(app, providers)
+    _add_reference(app, providers)
+    add_page_routes(app, context)
     add_world_routes(app, context)
     add_behaviour_routes(app, context)
     add_call_routes(app, context)
     return app
 
 
-def _add_pages(app: FastAPI, providers: Sequence[Provider]) -> None:
-    @app.get("/_stand/", response_class=HTMLResponse, include_in_schema=False)
-    @app.get("/_stand", response_class=HTMLResponse, include_in_schema=False)
-    async def reference() -> str:
-        routes = [
-            (method.upper(), path, operation.get("description", ""))
-            for path, methods in app.openapi()["paths"].items()
-            for method, operation in methods.items()
-        ]
-        return render("control_plane.html", routes=routes)
+def _add_reference(app: FastAPI, providers: Sequence[Provider]) -> None:
+    @app.get("/_stand/", include_in_schema=False)
+    @app.get("/_stand", include_in_schema=False)
+    async def reference() -> HTMLResponse:
+        return html(control_reference(app.openapi()))
 
     @app.get("/_stand/contracts/{provider}", response_class=HTMLResponse)
-    async def contract_page(provider: str) -> str:
+    async def contract_page(provider: str) -> bytes:
         """A provider's contract as a page."""
         for served in providers:
             if served.name == provider:
                 return reference_page(served, served.mount)
         raise HTTPException(404, f"there is no provider {provider}")
 
-    @app.get("/_stand/health")
+    @app.get("/_stand/health", response_model=Health)
     async def health() -> dict[str, str]:
         """Answers when the server does."""
         return {"status": "ok"}
@@ -82,11 +96,15 @@ def _refuse_unknown_parameters(request: Request) -> None:
         raise HTTPException(422, f"no parameter {', '.join(unknown)}; there are {', '.join(sorted(known)) or 'none'}")
 
 
-async def _name_wrong_fields(request: Request, error: Exception) -> JSONResponse:
+async def _refuse_method(request: Request, error: Exception) -> JSONResponse:
+    """Answer 405 with the methods of all routes of the path; Starlette names those of the first one."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] != Match.NONE]
+    methods = sorted({method for route in routes for method in route.methods})
+    detail = f"no {request.method} here; there are {', '.join(methods)}"
+    return JSONResponse({"detail": detail}, 405, {"allow": ", ".join(methods)})
+
+
+async def _refuse_wrong_fields(request: Request, error: Exception) -> JSONResponse:
     """Answer 422 with each wrong field and why; `body` is the field where the whole body is wrong."""
     assert isinstance(error, RequestValidationError)
-    details = [
-        f"{'.'.join(str(part) for part in wrong['loc'][1:]) or wrong['loc'][0]}: {wrong['msg']}"
-        for wrong in error.errors()
-    ]
-    return JSONResponse({"detail": "; ".join(details)}, 422)
+    return JSONResponse({"detail": name_wrong_fields(error.errors(), skip=1)}, 422)

@@ -7,8 +7,9 @@ from typing import Any
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import PlainTextResponse
 
+from .answers import CoverageReport, JournalCalls, VerifyResult
 from .bodies import Verify
-from .context import ControlContext
+from .context import ControlContext, describe_near_misses
 
 __all__ = ["add_call_routes"]
 
@@ -20,7 +21,7 @@ def add_call_routes(app: FastAPI, context: ControlContext) -> None:
 
 
 def _add_journal(app: FastAPI, context: ControlContext) -> None:
-    @app.get("/_stand/worlds/{name}/journal")
+    @app.get("/_stand/worlds/{name}/journal", response_model=JournalCalls)
     async def read_journal(
         name: str, provider: str | None = None, operation: str | None = None, status: int | None = None
     ) -> dict[str, Any]:
@@ -34,9 +35,10 @@ def _add_journal(app: FastAPI, context: ControlContext) -> None:
         """Delete the recorded calls."""
         context.world(name).journal.clear()
 
-    @app.post("/_stand/worlds/{name}/journal/verify")
-    async def verify_journal(name: str, body: Verify) -> dict[str, Any]:
+    @app.post("/_stand/worlds/{name}/journal/verify", response_model=VerifyResult)
+    async def verify_journal(name: str, body: Verify | None = None) -> dict[str, Any]:
         """Whether as many calls matched as expected; if not, those that came nearest, and where they differ."""
+        body = body or Verify()
         try:
             verdict = context.world(name).journal.verify(
                 exactly=body.exactly, at_least=body.at_least, at_most=body.at_most, **body.expected
@@ -47,17 +49,14 @@ def _add_journal(app: FastAPI, context: ControlContext) -> None:
             "verified": verdict.verified,
             "matched": verdict.matched,
             "expected": verdict.expected,
-            "near_misses": [
-                {"call": entry.dump(), "differences": [mismatch._asdict() for mismatch in mismatches]}
-                for entry, mismatches in verdict.near_misses
-            ],
+            "near_misses": describe_near_misses(verdict.near_misses),
         }
 
 
 def _add_coverage(app: FastAPI, context: ControlContext) -> None:
     contracts = {provider.name: provider.contract for provider in context.providers}
 
-    @app.get("/_stand/worlds/{name}/coverage")
+    @app.get("/_stand/worlds/{name}/coverage", response_model=CoverageReport)
     async def read_coverage(name: str) -> dict[str, Any]:
         """Which operations, parameters and statuses were exercised."""
         return {"operations": context.world(name).coverage.report(contracts)}

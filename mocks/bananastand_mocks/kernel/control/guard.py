@@ -13,7 +13,9 @@ from bananastand.asgi.bodies import BodyBudget, BodyTooLarge, BudgetExceeded, Cl
 from bananastand.asgi.responses import send_json
 from bananastand.contracts.json_body import MAX_DEPTH, MalformedJson, TooDeep, parse
 
-__all__ = ["ControlGuard"]
+__all__ = ["PAGES", "ControlGuard"]
+
+PAGES = "/_stand/pages"  # below it bodies are forms
 
 LOOPBACK = frozenset(("127.0.0.1", "localhost", "[::1]", "::1"))
 DEPTH = MAX_DEPTH + 20  # an exported world holds the bodies of its calls some levels down
@@ -48,7 +50,7 @@ class ControlGuard:
         with self._budget.reserve() as reservation:
             try:
                 body = await read_body(receive, self._max_body, reservation)
-                if body:
+                if body and not scope["path"].startswith(PAGES):
                     parse(body, DEPTH, None)
             except ClientDisconnected:
                 return

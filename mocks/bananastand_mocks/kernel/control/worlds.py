@@ -9,6 +9,8 @@ from fastapi import FastAPI, HTTPException
 from ..errors import StateError
 from ..settings import setting_problem
 from ..world import World
+from . import actions
+from .answers import ExportedWorld, WorldInfo, WorldList
 from .bodies import NewWorld, Reset
 from .context import ControlContext, describe
 
@@ -23,23 +25,17 @@ def add_world_routes(app: FastAPI, context: ControlContext) -> None:
         context.save(world)
         return describe(world)
 
-    @app.get("/_stand/worlds")
+    @app.get("/_stand/worlds", response_model=WorldList)
     async def list_worlds() -> dict[str, Any]:
         """All worlds."""
         return {"worlds": [describe(world) for world in worlds]}
 
-    @app.post("/_stand/worlds", status_code=201)
-    async def create_world(body: NewWorld) -> dict[str, Any]:
+    @app.post("/_stand/worlds", status_code=201, response_model=WorldInfo)
+    async def create_world(body: NewWorld | None = None) -> dict[str, Any]:
         """Make a world with credentials of its own."""
-        try:
-            world = worlds.create(
-                body.name, kind=body.kind, seed=body.seed, virtual=body.time == "virtual", speed=body.speed
-            )
-        except ValueError as error:
-            raise HTTPException(409, str(error)) from None
-        return save(world)
+        return save(actions.create_world(context, body or NewWorld()))
 
-    @app.get("/_stand/worlds/{name}")
+    @app.get("/_stand/worlds/{name}", response_model=WorldInfo)
     async def get_world(name: str) -> dict[str, Any]:
         """One world: its credentials, clock, settings and breaches of contract."""
         return describe(context.world(name))
@@ -52,20 +48,20 @@ def add_world_routes(app: FastAPI, context: ControlContext) -> None:
         except ValueError as error:
             raise HTTPException(409, str(error)) from None
 
-    @app.post("/_stand/worlds/{name}/reset")
-    async def reset_world(name: str, body: Reset) -> dict[str, Any]:
-        """Begin anew, with the same credentials and the same seed unless another is given."""
+    @app.post("/_stand/worlds/{name}/reset", response_model=WorldInfo)
+    async def reset_world(name: str, body: Reset | None = None) -> dict[str, Any]:
+        """Begin anew, with the same credentials and the same seed unless the body names another."""
         world = context.world(name)
-        worlds.reset(world, kind=body.kind, seed=body.seed)
-        return save(world)
+        actions.reset(context, world, body or Reset())
+        return describe(world)
 
-    @app.get("/_stand/worlds/{name}/export")
+    @app.get("/_stand/worlds/{name}/export", response_model=ExportedWorld)
     async def export_world(name: str) -> dict[str, Any]:
         """The whole world as JSON with its secrets, without journal and coverage."""
         return context.world(name).dump()
 
-    @app.post("/_stand/worlds/{name}/import")
-    async def import_world(name: str, state: dict[str, Any]) -> dict[str, Any]:
+    @app.post("/_stand/worlds/{name}/import", response_model=WorldInfo)
+    async def import_world(name: str, state: ExportedWorld) -> dict[str, Any]:
         """Become an exported world."""
         world = context.world(name)
         try:
@@ -74,7 +70,7 @@ def add_world_routes(app: FastAPI, context: ControlContext) -> None:
             raise HTTPException(422, str(error)) from None
         return save(world)
 
-    @app.patch("/_stand/worlds/{name}/settings")
+    @app.patch("/_stand/worlds/{name}/settings", response_model=WorldInfo)
     async def change_settings(name: str, settings: dict[str, Any]) -> dict[str, Any]:
         """Change existing settings."""
         world = context.world(name)

@@ -7,7 +7,6 @@ Host must be this machine's, so that no name of a stranger leads here, and a for
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -19,6 +18,7 @@ from bananastand.contracts.errors import Problem, Violation
 
 from ...kernel.world import World
 from ...kernel.worlds import Worlds
+from ...templates import PAGE_HEADERS, STYLE_SHEET
 from .. import keys, state
 from ..errors import render
 from ..lifecycle import TaskRunner
@@ -30,15 +30,6 @@ __all__ = ["AdminSite"]
 COOKIE = "paperbanana_admin"
 LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
 LONGEST = 64 * 2**10  # bytes of a form
-POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
-HEADERS = {
-    "content-security-policy": POLICY,
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",  # with no-referrer a browser would send its own forms with Origin: null
-}
 NUMBERS = ("quota", "quota_remaining", "quota_total")
 DIGITS = re.compile(r"[0-9]{1,15}")
 
@@ -55,7 +46,7 @@ class AdminSite:
         """Answer one request."""
         request = Request(scope, receive)
         response = await self._respond(request, scope.get(self._pinned))
-        response.headers.update(HEADERS)
+        response.headers.update(PAGE_HEADERS)
         await response(scope, receive, send)
 
     async def _respond(self, request: Request, pinned: World | None) -> Response:
@@ -64,7 +55,7 @@ class AdminSite:
         if refused := _foreign_reason(request):
             return Response(refused, 403, media_type="text/plain")
         if parts == ["style.css"]:
-            return Response(Path(__file__).with_name("style.css").read_text(encoding="utf-8"), media_type="text/css")
+            return Response(STYLE_SHEET.read_text(encoding="utf-8"), media_type="text/css")
         if request.method not in ("GET", "HEAD", "POST"):
             return Response("Method Not Allowed", 405, {"allow": "GET, POST"}, "text/plain")
         form = await _form(request) if request.method == "POST" else None
