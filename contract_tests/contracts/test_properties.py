@@ -16,6 +16,7 @@ All checks of Schemathesis are on, and no response of 500 or above is allowed. T
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import unquote
 from zoneinfo import available_timezones
@@ -72,7 +73,14 @@ def schema_of(provider: Provider, below: str = "") -> Any:
     # Its own copy: references are resolved in it, and what the mock compiles later would find none.
     schema = schemathesis.openapi.from_dict(deepcopy(provider.contract.document))
     app = ProviderApp(provider, WORLDS, strict=True)
-    schema.app = Starlette(routes=[Mount(below, app=app)]) if below else app
+    if below:
+        mount = Mount(below, app=app)
+        mount.path_regex = re.compile(
+            mount.path_regex.pattern, re.DOTALL
+        )  # a line break in a path is the mock's to answer
+        schema.app = Starlette(routes=[mount])
+    else:
+        schema.app = app
     return schema
 
 
