@@ -3,7 +3,7 @@
 All checks of Schemathesis are on, and no response of 500 or above is allowed. These exceptions are intended:
 
 - Behind LowCodeAPI an unknown method is 404, never 405 (observed); Banana's own API does the same here.
-- Behind LowCodeAPI a & ends the path (A:26): with an id in the path that begins with one, the 404 is LowCodeAPI's own.
+- Behind LowCodeAPI a & ends the path (A:26): with one in an id in the path, the 404 is LowCodeAPI's own.
 - A window of usage that ends before it starts is 400, a start after today included; so is a time zone that does not
   exist. OpenAPI can say neither.
 - A project that may have no replica answers 400 on its run URL, whatever it is sent.
@@ -16,6 +16,7 @@ All checks of Schemathesis are on, and no response of 500 or above is allowed. T
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import unquote
 from zoneinfo import available_timezones
@@ -72,7 +73,14 @@ def schema_of(provider: Provider, below: str = "") -> Any:
     # Its own copy: references are resolved in it, and what the mock compiles later would find none.
     schema = schemathesis.openapi.from_dict(deepcopy(provider.contract.document))
     app = ProviderApp(provider, WORLDS, strict=True)
-    schema.app = Starlette(routes=[Mount(below, app=app)]) if below else app
+    if below:
+        mount = Mount(below, app=app)
+        mount.path_regex = re.compile(
+            mount.path_regex.pattern, re.DOTALL
+        )  # a line break in a path is the mock's to answer
+        schema.app = Starlette(routes=[mount])
+    else:
+        schema.app = app
     return schema
 
 
@@ -151,7 +159,7 @@ def named(case: Any) -> list[Any]:
         excluded.append(unsupported_method)
     if DATES & query.keys() or query.get("timezone", "UTC") not in ZONES or path.startswith("/run/"):
         excluded.append(positive_data_acceptance)
-    if any(unquote(str(value)).startswith("&") for value in (case.path_parameters or {}).values()):
+    if any("&" in unquote(str(value)) for value in (case.path_parameters or {}).values()):
         excluded.append(response_schema_conformance)
     if path.startswith(("/start/", "/check/")):
         excluded += [negative_data_rejection, ignored_auth]
