@@ -172,14 +172,15 @@ def measure_idle(options: argparse.Namespace) -> dict[str, Any]:
 
 
 class Up:
-    """A stand in a process of its own."""
+    """A stand in a process of its own. root: the checkout that it is of."""
 
-    def __init__(self, data: Path, **options: Any) -> None:
+    def __init__(self, data: Path, *, root: Path = ROOT, **options: Any) -> None:
         self.data, self.port = data, free_port()
+        paths = os.pathsep.join((str(root), str(root / "mocks")))
         encoded = json.dumps({"data": str(data), "port": self.port, **options})
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.platform", "--serve", encoded],
-            cwd=ROOT, env={**os.environ, "PYTHONPATH": PATHS}, stdout=subprocess.DEVNULL, start_new_session=True,
+            cwd=root, env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         self.http = httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=PATIENCE, trust_env=False)
         self.wait(lambda: (data / "client.toml").exists() and self.http.get("/healthz").status_code == 200)
@@ -215,11 +216,16 @@ def stand(**options: Any) -> Any:
         try:
             yield up
         finally:
-            up.http.close()
-            up.process.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                up.process.wait(40)
-            end(up.process)
+            stop(up)
+
+
+def stop(up: Up) -> None:
+    """End a stand in order, or else by force."""
+    up.http.close()
+    up.process.send_signal(signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        up.process.wait(40)
+    end(up.process)
 
 
 def serve(options: dict[str, Any]) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import httptools
 from uvicorn import Config
@@ -16,6 +16,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from .connection_limiter import ConnectionLimiter
+from .departures import Departure, departure_of
+from .joined_writes import JoinedWrites
 from .refusals import Dialect, Refusal, plain_json, response
 
 __all__ = ["LimitedProtocol", "ServerConfig"]
@@ -94,6 +96,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Admit the connection, or refuse and close it."""
         super().connection_made(transport)
+        self._joined_writes = JoinedWrites(transport, self.loop)
         self._since = self._write_since = self.loop.time()
         admission = self._limiter.admit(self)
         self._is_reserve = admission == "reserve"
@@ -106,6 +109,8 @@ class LimitedProtocol(HttpToolsProtocol):
         """Release the connection."""
         self._limiter.release(self)
         super().connection_lost(exc)
+        for cycle in self._unanswered:
+            departure_of(cycle.scope).leave()
 
     def abort(self) -> None:
         """Close at once."""
@@ -234,6 +239,8 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self.cycle is not earlier:
             self._unanswered.append(self.cycle)
+            Departure().add_to(self.scope)
+            self.cycle.transport = cast(asyncio.Transport, self._joined_writes)
             self.cycle.keep_alive = self.cycle.keep_alive and not self._is_reserve
 
     def on_body(self, body: bytes) -> None:
@@ -353,7 +360,9 @@ class LimitedProtocol(HttpToolsProtocol):
         for cycle in self._unanswered:
             cycle.disconnected = True  # for the application its caller has left
             cycle.message_event.set()
+            departure_of(cycle.scope).leave()
         self.flow.resume_reading()
+        self._joined_writes.flush()
         self.transport.write(response(refusal, self._dialect))
         if self.transport.can_write_eof():
             self.transport.write_eof()

@@ -12,10 +12,12 @@ import asyncio
 import json
 import time
 from math import inf
-
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from typing import TYPE_CHECKING
 
 from .runtime import Runtime
+
+if TYPE_CHECKING:
+    from starlette.websockets import WebSocket
 
 __all__ = ["PATH", "LogReaders", "stream_build_log"]
 
@@ -33,6 +35,8 @@ async def stream_build_log(websocket: WebSocket, runtime: Runtime | None, reader
         runtime: The runtime that has the build; None refuses the socket, as an unknown build does.
         readers: Those whom this server has sent a log.
     """
+    from starlette.websockets import WebSocketDisconnect  # the mocks start without Starlette
+
     build = websocket.path_params["build"]
     if runtime is None or runtime.build_output(build) is None:
         await websocket.close(POLICY_VIOLATION)

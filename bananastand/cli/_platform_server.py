@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -131,6 +132,8 @@ async def _serve(
             app, limiter=limiter, dialect=dialect, reserved=RESERVED, lifespan="off", ws_max_size=settings.max_message
         )
         server = _Server(config, platform)
+        gc.collect()
+        gc.freeze()  # what the start has made stays, and need not be looked through again and again
         if proxy is None or secure is None:
             await server.serve(sockets)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Iterator
+from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -20,6 +21,7 @@ from .store.projects import Projects
 __all__ = ["Metrics"]
 
 BUCKETS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
+CACHED_SERIES = 1000
 STATES = ("starting", "ready", "draining", "stopping")
 
 
@@ -51,6 +53,10 @@ class Metrics:
         self._start = Histogram(
             "bananastand_start_seconds", "From start to ready", ("project",), buckets=BUCKETS, registry=registry
         )
+        # Looking a series up takes longer than counting in it.
+        self._count = lru_cache(CACHED_SERIES)(self._calls.labels)
+        self._run_of = lru_cache(CACHED_SERIES)(self._run.labels)
+        self._wait_of = lru_cache(CACHED_SERIES)(self._wait.labels)
         registry.register(_GaugeCollector(projects, pool, dispatcher, gpus))
         dispatcher.on_end.append(self._count_call)
         pool.listeners.append(self._count_start)
@@ -67,11 +73,11 @@ class Metrics:
     def _count_call(self, pending: PendingCall, outcome: CallOutcome, seconds: float) -> None:
         call = pending.call
         name = self._name(call.project_id)
-        self._calls.labels(name, "failed" if outcome.error is not None else "succeeded").inc()
+        self._count(name, "failed" if outcome.error is not None else "succeeded").inc()
         if call.begun is not None:
             if call.method != WEBSOCKET:  # how long one is open does not say how fast the app is
-                self._run.labels(name).observe(seconds)
-            self._wait.labels(name).observe(max(0.0, call.begun - call.created))
+                self._run_of(name).observe(seconds)
+            self._wait_of(name).observe(max(0.0, call.begun - call.created))
 
     def _count_start(self, replica: Replica) -> None:
         name = self._name(replica.project_id)

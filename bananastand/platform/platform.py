@@ -92,7 +92,7 @@ class Platform:
             settings, self.projects, self.builds, self.pool, self.dispatcher, self.deployer.pending
         )
         self.metrics = Metrics(self.projects, self.pool, self.dispatcher, len(settings.gpus))
-        self.dispatcher.set_on_change(self._notify_scaling)
+        self.dispatcher.set_on_change(self.scaling.notify)
         self.pool.listeners.append(self._on_replica_change)
         self.builds.on_change.append(self.metrics.count_build)
         self.projects.on_change.append(lambda project, exists: self._notify_scaling())

@@ -57,6 +57,7 @@ class Settings:
     queue_length: int = 10_000  # waiting calls of a project
     queue_bytes: int = 4 * 2**30  # bodies of a project's calls that are not over
     body_memory: int = 256 * 2**20  # of all bodies that are read into memory to be parsed
+    answer_memory: int = 2**30  # of all answers over 64 KiB that are held until their callers have them
     max_message: int = 16 * 2**20  # of a websocket
     max_archive: int = 2 * 2**30
     max_connections: int | None = None  # None for what the limit of open files allows

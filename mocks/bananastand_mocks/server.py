@@ -22,16 +22,19 @@ from bananastand.contracts.errors import Problem
 from bananastand.contracts.json_body import dump
 from bananastand.contracts.response import JSON
 
-from .kernel.app import PINNED, ProviderApp, running_events
+from .kernel.due_events import running_events
 from .kernel.hosts import HostTable
+from .kernel.http_handler import HttpHandler
+from .kernel.http_request import PINNED
 from .kernel.journal import BUDGET
-from .kernel.state_file import StateFile
 from .kernel.worlds import Kind, Worlds
 from .providers import NAMES, build
 
 if TYPE_CHECKING:
     from .bananadev.runtime import RuntimeFactory
+    from .kernel.app import ProviderApp
     from .kernel.provider import Provider
+    from .kernel.state_file import StateFile
     from .paperbanana.vlm import Vlm
 
 __all__ = ["RESERVED", "Server", "create_app", "dialect_of", "mount_of"]
@@ -92,11 +95,15 @@ class Server:
         ]
         self.worlds = Worlds(providers, kind=kind, seed=seed, virtual=virtual, speed=speed)
         self.worlds.default.clock.step = step
-        self.state = StateFile(state) if state is not None else None
-        if self.state is not None:
+        self.state: StateFile | None = None
+        if state is not None:
+            from .kernel.state_file import StateFile
+
+            self.state = StateFile(state)
             self.state.restore(self.worlds)
         self.providers = {provider.mount: provider for provider in providers}
-        self._apps, self._strict = dict[str, ProviderApp](), strict
+        self._handlers, self._strict = dict[str, HttpHandler](), strict
+        self._apps: dict[str, ProviderApp] = {}
         self._control_hosts = tuple(hosts)
         self.hosts = HostTable(providers)
         self.secure_ports = set[int]()
@@ -119,8 +126,9 @@ class Server:
                 return
             prefix, path = f"/w/{name}", f"/{rest}"
         mount = mount_of(path)
-        if (app := self.app(mount)) is not None:
-            await app({**scope, "root_path": prefix + mount, PINNED: world}, receive, send)
+        if (provider := self.providers.get(mount)) is not None:
+            serve = self._handler(provider) if _is_call(scope, path[len(mount) :], provider) else self._app(provider)
+            await serve({**scope, "root_path": prefix + mount, PINNED: world}, receive, send)
         elif path.startswith(GATEWAY):
             await _answer(scope, receive, send, *_gateway(path))
         elif prefix:
@@ -145,9 +153,21 @@ class Server:
 
     def app(self, mount: str) -> ProviderApp | None:
         """Return the application at a mount, which is built on first use; None where nothing is mounted."""
-        if mount not in self._apps and mount in self.providers:
-            self._apps[mount] = ProviderApp(self.providers[mount], self.worlds, strict=self._strict)
-        return self._apps.get(mount)
+        provider = self.providers.get(mount)
+        return None if provider is None else self._app(provider)
+
+    def _app(self, provider: Provider) -> ProviderApp:
+        if provider.mount not in self._apps:
+            from .kernel.app import ProviderApp
+
+            self._apps[provider.mount] = ProviderApp(provider, self.worlds, strict=self._strict)
+        return self._apps[provider.mount]
+
+    def _handler(self, provider: Provider) -> HttpHandler:
+        """Return what serves a provider's calls, which is built on first use."""
+        if (handler := self._handlers.get(provider.mount)) is None:
+            handler = self._handlers[provider.mount] = HttpHandler(provider, self.worlds, strict=self._strict)
+        return handler
 
     async def _lifespan(self, receive: Any, send: Any) -> None:
         """Run due events from the server's start to its end."""
@@ -193,6 +213,8 @@ def create_app(
     Raises:
         ValueError: There is no provider of that name.
     """
+    from .kernel.app import ProviderApp
+
     (provider,) = build([name], runtime=runtime, images=images)
     worlds = Worlds([provider], kind=kind, seed=seed, virtual=virtual, journal=journal, keys=keys)
     return ProviderApp(provider, worlds, strict=strict)
@@ -238,6 +260,12 @@ def mount_of(path: str) -> str:
     if len(parts) > 2 and f"/{parts[1]}" == GATEWAY:
         return f"{GATEWAY}/{parts[2]}"
     return f"/{parts[1]}"
+
+
+def _is_call(scope: Any, path: str, provider: Provider) -> bool:
+    """Return whether a request is for an operation, and for neither a page nor a websocket."""
+    first = path[1:].partition("/")[0]
+    return scope["type"] == "http" and first not in provider.pages and first != "docs"
 
 
 def _gateway(path: str) -> tuple[int, dict[str, Any]]:

@@ -24,10 +24,12 @@ def _jammed_replica() -> AbstractContextManager[Any]:
     async def run(self: Any, project: Any, queue: Any, pending: Any, replica: Any) -> None:
         pending.task, begun = asyncio.current_task(), time.monotonic()
         try:
-            pending.call = await self._calls.lease(pending.call, replica.id, project.inference_timeout)
+            if pending.call.state == "queued":
+                pending.call = await self._calls.lease(pending.call, replica.id, project.inference_timeout)
         except StoreError:
             await asyncio.sleep(RETRY_SECONDS)
-            self._settle(queue, pending, AttemptResult(pending.cancelled), 0.0)
+            if (outcome := self._settle(queue, pending, AttemptResult(pending.cancelled))) is not None:
+                self.end(pending, outcome)
             replica.release()
             self.dispatch(project.id)
             return
@@ -38,7 +40,8 @@ def _jammed_replica() -> AbstractContextManager[Any]:
         pending.task = None
         if attempt.outcome is None and attempt.pause and not self.is_closing:
             await asyncio.sleep(attempt.pause)
-        self._settle(queue, pending, attempt, time.monotonic() - begun)
+        if (outcome := self._settle(queue, pending, attempt)) is not None:
+            self.end(pending, outcome, time.monotonic() - begun)
         if attempt.busy is not None and not self.is_closing:
             await self._attempts.wait_until_free(replica, attempt)
         replica.release()

@@ -135,20 +135,22 @@ class SimulatedPlatform:
             self.dispatcher.assign(replica.project_id)
         self.scaling.notify()
 
-    def _make_writer(self, connection: Connection, lock: threading.Lock) -> Writer:
-        return _SimulatedWriter(connection, lock, self._world, self.written)
+    def _make_writer(self, connection: Connection, lock: threading.Lock, database: Path) -> Writer:
+        return _SimulatedWriter(connection, lock, database, self._world, self.written)
 
 
 class _SimulatedWriter(Writer):
-    """Writes on the loop, a little later; the disk fails now and then, and is full for a while."""
+    """Writes and syncs on the loop, a little later; the disk fails now and then, and is full for a while."""
 
-    def __init__(self, connection: Connection, lock: threading.Lock, world: World, written: Callable[[], None]) -> None:
-        super().__init__(connection, lock)
+    def __init__(
+        self, connection: Connection, lock: threading.Lock, database: Path, world: World, written: Callable[[], None]
+    ) -> None:
+        super().__init__(connection, lock, database)
         self._world, self._written = world, written
         self._full_until = self._last = 0.0
         self._pending = 0
 
-    async def write(self, work: Callable[[Connection], Any]) -> Any:
+    async def _request(self, work: Callable[[Connection], Any] | None) -> Any:
         loop = asyncio.get_running_loop()
         write = _Write(work, loop, loop.create_future(), loop.time())
         self._pending += 1
@@ -173,7 +175,7 @@ class _SimulatedWriter(Writer):
             error = sqlite3.OperationalError("database or disk is full")
             error.sqlite_errorcode = sqlite3.SQLITE_FULL
             write.error = error
-        else:
+        elif write.work is not None:
             self._commit([write])
             self._written()
         if not write.future.done():

@@ -17,7 +17,7 @@ from bananastand.asgi.credentials import basic_credentials, bearer_token
 from bananastand.asgi.host_guard import HostGuard
 from bananastand.asgi.responses import send_error
 
-from ..errors import PlatformError
+from ..errors import PlatformError, StoreError
 from ..platform import Platform
 from .api import CALL, PREFIX, call_handler, platform_api
 from .errors import error_response, json_error
@@ -99,12 +99,12 @@ class PlatformServer:
             return
         for mount, app in self._mounts.items():
             if path == mount or path.startswith((f"{mount}/", f"{mount}&")):
-                await app({**scope, "root_path": mount}, receive, send)
+                await app({**scope, "root_path": mount}, receive, self._after_flush(send))
                 return
         if called := CALL.fullmatch(raw_path(scope)):
             await self._call(called[1], called[2], scope, receive, send)
         elif path.startswith(f"{PREFIX}/"):
-            await self._api(scope, receive, send)
+            await self._api(scope, receive, self._after_flush(send))
         elif scope["type"] == "http" and path in OWN and scope["method"] in ("GET", "HEAD"):
             response = await self._own(Request(scope, receive), path)
             await response(scope, receive, send)
@@ -118,6 +118,23 @@ class PlatformServer:
             await json_error(404, "not_found", f"nothing is served at {path[:200]}; see /")(scope, receive, send)
         else:
             await _refuse(scope, receive, send, "nothing is served here")
+
+    def _after_flush(self, send: Any) -> Any:
+        """Return a `send` whose response begins once what the request has changed is on the disk, or says why not."""
+        store, failed = self._platform.store, False
+
+        async def send_durably(message: Any) -> None:
+            nonlocal failed
+            if message["type"] == "http.response.start" and not store.is_flushed:
+                try:
+                    await store.flush()
+                except StoreError as error:
+                    failed = True
+                    await send_error(send, error.status, error.code, str(error))
+            if not failed:
+                await send(message)
+
+        return send_durably
 
     async def _own(self, request: Request, path: str) -> Response:
         if path == "/healthz":

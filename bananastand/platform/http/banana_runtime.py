@@ -60,6 +60,9 @@ class PlatformRuntime:
         self._platform = platform
         self._began = iso(time.time())
         self._uploads: dict[str, _Upload] = {}
+        self._deployments: dict[str, list[BananaDeployment]] = {}
+        self._revision = -1  # of the builds that these are of
+        platform.projects.on_change.append(self._forget_deployments)
 
     def is_key(self, secret: str) -> bool:
         """Return whether this is a valid key of the platform, as Banana or LowCodeAPI writes it."""
@@ -139,11 +142,14 @@ class PlatformRuntime:
 
     def deployments(self) -> Mapping[str, Sequence[BananaDeployment]]:
         """Return the builds of all projects, newest first, by model key."""
-        by_model = dict[str, list[BananaDeployment]]()
-        for build in self._platform.builds.list():
-            if (project := self._platform.projects.get(build.project_id)) is not None:
-                by_model.setdefault(project.model_key, []).append(self._deployment(build, project))
-        return by_model
+        builds = self._platform.builds
+        if self._revision != builds.revision:
+            by_model = dict[str, list[BananaDeployment]]()
+            for build in builds.list():
+                if (project := self._platform.projects.get(build.project_id)) is not None:
+                    by_model.setdefault(project.model_key, []).append(self._deployment(build, project))
+            self._revision, self._deployments = builds.revision, by_model
+        return self._deployments
 
     def deploy(self, model_key: str, source: str, environment: Any) -> BananaDeployment:
         """Queue a build of a git URL, a local path, an image, or an upload.
@@ -250,6 +256,9 @@ class PlatformRuntime:
         except (MalformedJson, TooDeep):
             reason = f"the app answered {outcome.status} without JSON"
             return BananaRun(call.id, call.run_id, key, created, "failed", error=reason)
+
+    def _forget_deployments(self, project: Project, exists: bool) -> None:
+        self._revision = -1
 
     def _write_upload(self, key: str) -> Path | None:
         """Write an uploaded archive into a file and drop it from memory; None where no upload has this key.

@@ -11,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from bananastand.asgi import bodies
 from bananastand.asgi.bodies import BodyBudget
+from bananastand.asgi.departures import Departure, departure_of
 
 from ..errors import PlatformError, TooBusy
 from ..platform import Platform
@@ -143,26 +144,42 @@ async def answer_of(
         TimeoutError: No answer has begun.
     """
     request_id = request_id_of(request)
-    answered, gone = asyncio.create_task(pending.wait_for_stream()), asyncio.create_task(_disconnected(request))
-    try:
-        done, _ = await asyncio.wait({answered, gone}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-        if not answered.done():
-            if request_id is None:
-                await platform.dispatcher.cancel(pending.call.id)
-            if not done:
-                raise TimeoutError
-            return Response(status_code=499)
-    finally:
-        answered.cancel()
-        gone.cancel()
+    departure = departure_of(request.scope)
+    await _answered_or_gone(pending, departure, limit)
+    if not pending.is_answered:
+        if request_id is None:
+            await platform.dispatcher.cancel(pending.call.id)
+        if not departure.has_left:
+            raise TimeoutError
+        return Response(status_code=499)
     if pending.response_head is not None and not pending.done.done():
         pending.streamed = True
         status, headers = pending.response_head
         answer = StreamingResponse(stream_answer(platform, pending, request_id), status)
         answer.raw_headers = answer_headers(headers, pending.call.id)
         return answer
-    outcome = await pending.outcome()
-    return None if outcome is None else _complete_answer(outcome, pending.call.id, request.method)
+    return _CompleteAnswer(pending, pending.done.result(), request.method) if pending.done.done() else None
+
+
+async def _answered_or_gone(pending: PendingCall, departure: Departure, limit: float | None) -> None:
+    """Wait until a call is answered, its caller has left, or `limit` seconds are over."""
+    loop = asyncio.get_running_loop()
+    deadline = None if limit is None else loop.time() + limit
+    while not pending.is_answered and not departure.has_left and (deadline is None or loop.time() < deadline):
+        watcher: asyncio.Future[None] = loop.create_future()
+        pending.watch(watcher)
+        departure.watch(watcher)
+        timer = None if deadline is None else loop.call_at(deadline, _set, watcher)
+        try:
+            await watcher
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+
+def _set(watcher: asyncio.Future[None]) -> None:
+    if not watcher.done():
+        watcher.set_result(None)
 
 
 async def stream_answer(platform: Platform, pending: PendingCall, request_id: str | None) -> AsyncGenerator[bytes]:
@@ -186,12 +203,15 @@ def _is_interrupted(outcome: CallOutcome) -> bool:
     return outcome.error is not None and not outcome.from_app
 
 
-def _complete_answer(outcome: CallOutcome, call_id: str, method: str) -> Response:
-    answer = Response(outcome.body if method != "HEAD" else b"", outcome.status)
-    answer.raw_headers = answer_headers(_with_content_type(outcome.headers, outcome.body), call_id)
-    if outcome.status not in NO_BODY and method != "HEAD":
-        answer.raw_headers.append((b"content-length", str(len(outcome.body)).encode()))
-    return answer
+class _CompleteAnswer(Response):
+    """The answer of a call that is over; the call counts among the answers in memory until this is sent."""
+
+    def __init__(self, pending: PendingCall, outcome: CallOutcome, method: str) -> None:
+        super().__init__(outcome.body if method != "HEAD" else b"", outcome.status)
+        self._pending = pending
+        self.raw_headers = answer_headers(_with_content_type(outcome.headers, outcome.body), pending.call.id)
+        if outcome.status not in NO_BODY and method != "HEAD":
+            self.raw_headers.append((b"content-length", str(len(outcome.body)).encode()))
 
 
 def _with_content_type(headers: Headers, body: bytes) -> Headers:
@@ -199,8 +219,3 @@ def _with_content_type(headers: Headers, body: bytes) -> Headers:
     if not body or any(name == "content-type" for name, _ in headers):
         return headers
     return (*headers, ("content-type", "application/octet-stream"))
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

@@ -15,6 +15,7 @@ __all__ = [
     "ResponseTimeout",
     "ConnectionLost",
     "Headers",
+    "NoRoomForResponse",
     "OnChunk",
     "OnHead",
     "ReplicaResponse",
@@ -56,6 +57,10 @@ class ResponseTimeout(Exception):
 
 class ResponseTooLarge(Exception):
     """The response is larger than the limit."""
+
+
+class NoRoomForResponse(ResponseTooLarge):
+    """All responses that are held together are larger than their limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,7 @@ class ReplicaClient(Protocol):
             request: What to send.
             timeout: Seconds until the response must be complete.
             on_head: Called with status and headers, before the first chunk.
-            on_chunk: Awaited with each chunk of the body.
+            on_chunk: Awaited with each chunk of the body; may raise ResponseTooLarge.
 
         Raises:
             RequestNotDelivered, RequestNotSendable, ReplicaBusy: No handler has seen it.

@@ -48,7 +48,7 @@ class HttpClient:
     Args:
         address: Of the app.
         max_response: Bytes of a response's body.
-        replica: The replica's id, by which `bananastand serve` identifies itself.
+        replica: The replica's id, by which `bananastand serve` identifies itself; empty for another server.
         is_potassium: Whether the app runs on Potassium's own server.
     """
 
@@ -158,8 +158,8 @@ class HttpClient:
     def _says_not_run(self, response: ReplicaResponse) -> bool:
         """Whether a trusted server says that no handler has run: `bananastand serve`, or Potassium's own.
 
-        The first proves itself by the replica's id, the second is the project's setting. From any other server, the
-        same status is the app's response.
+        The first is known by its command and removes the header from its app's responses; the second is the project's
+        setting. From any other server, the same status is the app's response.
         """
         named = dict(response.headers)
         if response.status == 423:

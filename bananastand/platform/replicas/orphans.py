@@ -16,6 +16,7 @@ from contextlib import suppress
 
 import psutil
 
+from .process import with_descendants
 from .start_command import PLATFORM_VARIABLE, REPLICA_VARIABLE, StartCommand
 
 __all__ = ["end_orphans", "end_stragglers", "find_orphans"]
@@ -34,7 +35,8 @@ def end_orphans(platform: str) -> list[str]:
         What was ended, a sentence each.
     """
     reports, killed = list[str](), set[int]()
-    for pid in find_orphans(platform):
+    left = {pid for orphan in find_orphans(platform) for pid in with_descendants(orphan)}
+    for pid in left:
         with suppress(ProcessLookupError, PermissionError):
             group = os.getpgid(pid)
             if group != os.getpgid(0):

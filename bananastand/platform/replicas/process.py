@@ -6,14 +6,23 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-__all__ = ["Output", "Process", "describe_exit", "is_stopped", "resident_memory", "run_quietly", "spawn"]
+__all__ = [
+    "Output",
+    "Process",
+    "describe_exit",
+    "is_stopped",
+    "resident_memory",
+    "run_quietly",
+    "spawn",
+    "with_descendants",
+]
 
 CHUNK = 64 * 2**10
 UNPRINTABLE_KEPT = "\t\x1b\x07"  # escape sequences stay whole, so that logs can be cleaned or shown raw
@@ -58,9 +67,14 @@ class Process:
         self._exit_status.add_done_callback(lambda _: callback())
 
     def signal(self, number: int) -> None:
-        """Send a signal to the whole group."""
+        """Send a signal to the whole group; SIGKILL also reaches descendants that have left the group."""
+        is_final = number == signal.SIGKILL and self.status is None
+        descendants = with_descendants(self.pid) if is_final else []
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
+        for pid in descendants:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
 
     def kill(self) -> None:
         """Send SIGKILL; after `KILL_TIMEOUT` seconds it counts as ended, even if a hanging parent reports nothing."""
@@ -169,7 +183,7 @@ async def run_quietly(command: Sequence[str], environment: Mapping[str, str], se
 def resident_memory(pid: int) -> int:
     """Return the bytes of memory that a process and its descendants hold; 0 for one that has ended."""
     total = 0
-    for descendant in _with_descendants(pid):
+    for descendant in with_descendants(pid):
         with suppress(psutil.Error):
             total += psutil.Process(descendant).memory_info().rss
     return total
@@ -177,7 +191,7 @@ def resident_memory(pid: int) -> int:
 
 def is_stopped(pid: int) -> bool:
     """Whether a process, or one of its descendants, is stopped by a signal."""
-    for descendant in _with_descendants(pid):
+    for descendant in with_descendants(pid):
         with suppress(psutil.Error):
             if psutil.Process(descendant).status() == psutil.STATUS_STOPPED:
                 return True
@@ -194,11 +208,13 @@ def describe_exit(status: int) -> str:
         return f"by signal {-status}"
 
 
-def _with_descendants(pid: int) -> Iterator[int]:
-    yield pid
-    with suppress(psutil.Error, OSError):
-        for child in _children(pid):
-            yield from _with_descendants(child)
+def with_descendants(pid: int) -> list[int]:
+    """Return the ids of a process and of all its descendants, parents first."""
+    found = [pid]
+    for parent in found:  # grows meanwhile
+        with suppress(psutil.Error, OSError):
+            found += _children(parent)
+    return found
 
 
 def _children(pid: int) -> list[int]:

@@ -14,6 +14,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 from ...threads import wait_policy
@@ -74,6 +75,7 @@ class StartCommand:
         cgroup: The cgroup that limits it.
         isolation_policy: Its isolation, where it has a root of its own.
         root: The file tree whose absolute paths it sees, where a mount namespace works.
+        is_own_host: Whether it is `bananastand serve`, which no response of its app can imitate.
     """
 
     command: tuple[str, ...]
@@ -90,6 +92,7 @@ class StartCommand:
     cgroup: Cgroup | None = None
     isolation_policy: IsolationPolicy | None = None
     root: str | None = None
+    is_own_host: bool = False
 
 
 def make_start_command(
@@ -151,6 +154,7 @@ def make_start_command(
         shared_environment=shared,
         root=launch.root,
         isolation_policy=_policy_for(launch, policy),
+        is_own_host=_is_own_host(launch.command),
     )
 
 
@@ -160,6 +164,12 @@ def _policy_for(launch: Launch, policy: IsolationPolicy | None) -> IsolationPoli
         return None
     programs = {os.path.dirname(launch.python)} if launch.python else set[str]()
     return replace(policy, named_paths=launch.named, user_paths=policy.user_paths | programs)
+
+
+def _is_own_host(command: tuple[str, ...]) -> bool:
+    """Return whether a command is `bananastand serve`, also in a shell's line."""
+    words = [word for argument in command for word in argument.split()]
+    return any(Path(program).name == "bananastand" and verb == "serve" for program, verb in pairwise(words))
 
 
 def worker_arguments(command: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -240,6 +250,7 @@ def _container(
         return StartCommand(
             ("/bin/sh", "-c", _buildah_script(launch, name, volumes, memory_mb)), None, environment | {VALUES: lines},
             outside, moved, health=launch.health, container=name, engine=engine,
+            is_own_host=_is_own_host(launch.command),
         )  # fmt: skip
     names = [part for key in own for part in ("--env", key)]
     command = [engine, "run", "--rm", "--init", "--name", name, "--label", f"bananastand={marks[PLATFORM_VARIABLE]}"]
@@ -252,7 +263,7 @@ def _container(
     command += ["--entrypoint", launch.command[0], image, *launch.command[1:]]
     return StartCommand(
         tuple(command), None, environment, outside,
-        health=launch.health, container=name, engine=engine,
+        health=launch.health, container=name, engine=engine, is_own_host=_is_own_host(launch.command),
     )  # fmt: skip
 
 

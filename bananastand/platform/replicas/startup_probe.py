@@ -100,7 +100,8 @@ class StartupProbe:
         if self._http is None or self._http.address != address:
             if self._http is not None:
                 await self._http.close()
-            self._http = HttpClient(address, replica=self._replica, is_potassium=self._is_potassium)
+            trusted = self._replica if start.is_own_host else ""
+            self._http = HttpClient(address, replica=trusted, is_potassium=self._is_potassium)
         readiness = await check_readiness(self._http, start.health)
         self.progress = readiness.reason
         if readiness.is_ready:

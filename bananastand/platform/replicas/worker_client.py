@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
@@ -134,6 +135,9 @@ class WorkerClient:
         except TimeoutError:
             self._cancel(call, "out of time")
             raise ResponseTimeout from None
+        except ResponseTooLarge:
+            self._cancel(call, "the answer is too large")
+            raise
         except asyncio.CancelledError:
             self._cancel(call, "the caller is gone")
             raise
@@ -203,7 +207,6 @@ class WorkerClient:
                     chunks.append(body)
                     size += len(body)
                     if size > self._max_response:
-                        self._cancel(call, "the answer is too large")
                         raise ResponseTooLarge
                     if on_chunk is not None:
                         await on_chunk(body)
@@ -287,7 +290,12 @@ class WorkerClient:
 
 
 def _path_of(request: ReplicaRequest) -> str:
-    return unquote(urlsplit(request.path).path, errors="surrogateescape")
+    return _decoded_path(request.path)
+
+
+@lru_cache(256)
+def _decoded_path(target: str) -> str:
+    return unquote(urlsplit(target).path, errors="surrogateescape")
 
 
 def _failure_of(event: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ..errors import StoreError
 from ..replicas.client import (
     ConnectionLost,
+    NoRoomForResponse,
     ReplicaBusy,
     ReplicaRequest,
     ReplicaResponse,
@@ -105,6 +106,8 @@ class AttemptRunner:
             return AttemptResult(outcomes.malformed(str(error)))
         except ResponseTimeout:
             return AttemptResult(outcomes.timed_out(project.inference_timeout), busy=LATE_SECONDS, request=request)
+        except NoRoomForResponse:
+            return AttemptResult(outcomes.NO_ROOM, busy=LATE_SECONDS, request=request)
         except ResponseTooLarge:
             return AttemptResult(outcomes.TOO_LONG, busy=LATE_SECONDS, request=request)
         except Exception as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bananastand.asgi.bodies import BodyBudget
+
 from ..errors import Conflict
 from ..replicas.client import ReplicaRequest
 from ..store.calls import Calls, fingerprint, of_request
@@ -17,10 +19,11 @@ class CallRegistry:
 
     Attributes:
         queues: The queues by project id.
+        answers: The budget for the responses of all calls.
     """
 
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
+    def __init__(self, calls: Calls, answers: BodyBudget) -> None:
+        self._calls, self.answers = calls, answers
         self.queues: dict[str, ProjectQueue] = {}
         self._by_id: dict[str, PendingCall] = {}
         self._by_digest: dict[tuple[str, str], PendingCall] = {}

@@ -36,7 +36,7 @@ class CallRunner:
     """Runs the calls of a registry in the replicas of a pool.
 
     Attributes:
-        on_change: Called when a call was queued or has left its replica.
+        on_change: Called when a call was queued or has left its replica, with whether calls wait.
         recorder: Records how calls end.
         is_closing: Whether no further call is assigned.
     """
@@ -54,13 +54,22 @@ class CallRunner:
         self._registry, self._tasks = registry, tasks
         self._attempts = AttemptRunner(settings, calls, pool)
         self.recorder = Recorder(calls, projects)
-        self.on_change: Callable[[], None] = lambda: None
+        self.on_change: Callable[[bool], None] = lambda calls_wait: None
         self.is_closing = False
 
     def dispatch(self, project_id: str) -> None:
         """Assign waiting calls, and let the autoscaler know that something has changed."""
         self.assign(project_id)
-        self.on_change()
+        queue = self._registry.queues.get(project_id)
+        self.on_change(queue is not None and bool(queue.waiting))
+
+    def free_replica(self, project: Project, pending: PendingCall) -> Replica | None:
+        """Return the replica that a new call would be handed to now; None where it would wait."""
+        queue = self._registry.queue(project.id)
+        if queue.waiting or self.is_closing:
+            return None
+        assignment = next_assignment((pending,), self._pool.live_replicas(project))
+        return None if assignment is None else assignment[1]
 
     def assign(self, project_id: str) -> None:
         """Hand the waiting calls of a project to its free replicas."""
@@ -71,13 +80,15 @@ class CallRunner:
                 return
             pending, replica = assignment
             queue.waiting.remove(pending)
-            self._hand_over(project, queue, pending, replica)
+            self.hand_over(project, pending, replica)
 
     def end(self, pending: PendingCall, outcome: CallOutcome, seconds: float = 0.0) -> None:
         """Record how a call ended, then report it. `seconds` is how long it ran."""
         self._tasks.start(self._record(pending, outcome, seconds))
 
-    def _hand_over(self, project: Project, queue: ProjectQueue, pending: PendingCall, replica: Replica) -> None:
+    def hand_over(self, project: Project, pending: PendingCall, replica: Replica) -> None:
+        """Start an attempt of a call in a replica that has capacity for it."""
+        queue = self._registry.queue(project.id)
         pending.replica, pending.shared = replica, replica.inflight > 0
         if pending.shared:
             for neighbour in queue.running.values():
@@ -89,7 +100,8 @@ class CallRunner:
         self._tasks.start(self._run(project, queue, pending, replica))
 
     async def _run(self, project: Project, queue: ProjectQueue, pending: PendingCall, replica: Replica) -> None:
-        """Make one attempt, from its lease to the moment at which the replica is free again."""
+        """Make one attempt, from its lease to the moment at which the replica is free again, and record the end."""
+        outcome, seconds = None, 0.0
         try:
             begun = time.monotonic()
             attempt = await self._attempt(project, pending, replica)
@@ -98,8 +110,11 @@ class CallRunner:
                 if attempt.outcome is None and attempt.pause and not self.is_closing:
                     await asyncio.sleep(attempt.pause)
             finally:
-                self._settle(queue, pending, attempt, seconds)
+                outcome = self._settle(queue, pending, attempt)
             if attempt.busy is not None and not self.is_closing:
+                if outcome is not None:
+                    self.end(pending, outcome, seconds)
+                    outcome = None
                 await self._attempts.wait_until_free(replica, attempt)
         except Exception:
             log.exception("replica %s is ended: the platform failed to follow what it does", replica.id)
@@ -107,6 +122,8 @@ class CallRunner:
         finally:
             replica.release()
             self.dispatch(project.id)
+        if outcome is not None:
+            await self._record(pending, outcome, seconds)
 
     async def _attempt(self, project: Project, pending: PendingCall, replica: Replica) -> AttemptResult:
         """Lease the call and make the attempt. Raises nothing."""
@@ -114,7 +131,8 @@ class CallRunner:
             return AttemptResult(pending.cancelled)
         pending.task = asyncio.current_task()
         try:
-            pending.call = await self._calls.lease(pending.call, replica.id, project.inference_timeout)
+            if pending.call.state == "queued":  # a new one may have its lease already
+                pending.call = await self._calls.lease(pending.call, replica.id, project.inference_timeout)
             return await self._attempts.run(project, pending, replica)
         except asyncio.CancelledError:
             return AttemptResult(pending.cancelled, counted=False)
@@ -126,14 +144,14 @@ class CallRunner:
         finally:
             pending.task = None
 
-    def _settle(self, queue: ProjectQueue, pending: PendingCall, attempt: AttemptResult, seconds: float) -> None:
-        """End a call that has left its replica, or put it back into the queue."""
+    def _settle(self, queue: ProjectQueue, pending: PendingCall, attempt: AttemptResult) -> CallOutcome | None:
+        """Return the outcome of a call that has left its replica; None for one that goes back into the queue."""
         queue.running.pop(pending.call.id, None)
         pending.replica = None
-        if outcome := attempt.outcome or pending.cancelled:
-            self.end(pending, outcome, seconds)
-        else:
+        outcome = attempt.outcome or pending.cancelled
+        if outcome is None:
             self._requeue(queue, pending, attempt)
+        return outcome
 
     def _requeue(self, queue: ProjectQueue, pending: PendingCall, attempt: AttemptResult) -> None:
         call = pending.call
@@ -143,7 +161,8 @@ class CallRunner:
             if not isinstance(error, StoreError):
                 log.exception("call %s goes on, but its row could not be written", call.id)
             attempts = call.attempts if attempt.counted else max(0, call.attempts - 1)
-            pending.call = replace(call, attempts=attempts, alone=attempt.alone or call.alone)
+            alone = attempt.alone or call.alone
+            pending.call = replace(call, state="queued", lease=None, attempts=attempts, alone=alone)
         if pending.alone:
             queue.isolated.add(call.id)
         queue.requeue(pending)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
+from bananastand.asgi.bodies import BodyBudget
 from bananastand.task_set import TaskSet
 
 from ..errors import NotFound, TooBusy
@@ -21,7 +22,7 @@ from ..replicas.pool import Pool
 from ..settings import Settings
 from ..store.blobs import SMALL
 from ..store.bodies import RETRY_AFTER, FileBody, TooLarge
-from ..store.calls import JSON_BODY, CallOutcome, CallRow, Calls, fingerprint
+from ..store.calls import JSON_BODY, CallOutcome, CallRow, Calls, fingerprint, leased_to
 from ..store.projects import Project, Projects
 from . import outcomes
 from .call_registry import CallRegistry
@@ -47,13 +48,13 @@ class Dispatcher:
     def __init__(self, settings: Settings, calls: Calls, projects: Projects, pool: Pool) -> None:
         self._settings, self._calls, self._pool = settings, calls, pool
         self._tasks = TaskSet()
-        self._registry = CallRegistry(calls)
+        self._registry = CallRegistry(calls, BodyBudget(settings.answer_memory))
         self._runner = CallRunner(settings, calls, projects, pool, self._registry, self._tasks)
         self.on_end = self._runner.recorder.on_end
         self._is_stopping = False
 
-    def set_on_change(self, on_change: Callable[[], None]) -> None:
-        """Have `on_change` called when a call was queued or has left its replica."""
+    def set_on_change(self, on_change: Callable[[bool], None]) -> None:
+        """Have `on_change` called when a call was queued or has left its replica, with whether calls wait."""
         self._runner.on_change = on_change
 
     @property
@@ -118,11 +119,17 @@ class Dispatcher:
             if strict:
                 self._registry.check_unused(project, request_id or "")
         self.check_capacity(project, len(body))
-        pending = PendingCall(None, self._body_in_memory(project, body), session, len(body))
+        in_memory, answers = self._body_in_memory(project, body), self._registry.answers
+        pending = PendingCall(None, in_memory, session, len(body), answers)
         if digest is not None:
             self._registry.reserve(project, digest, pending)
         cold = not any(replica.state == "ready" for replica in self._pool.of_project(project.id))
-        row = self._calls.add(project, request, run_id=run_id, digest=digest, cold=cold, durable=durable)
+        call = self._calls.new(project, request, run_id=run_id, digest=digest, cold=cold)
+        if self._add_now(project, pending, call, body):
+            if durable:
+                await self._wait_until_durable(pending)
+            return pending
+        row = self._calls.add(call, body, durable=durable)
         adding = self._tasks.start(self._add(project, pending, row, digest))
         try:
             await asyncio.shield(adding)
@@ -222,6 +229,47 @@ class Dispatcher:
                     pending.task.cancel()
         await self._tasks.close(CLOSE_SECONDS)
 
+    def _add_now(self, project: Project, pending: PendingCall, call: CallRow, body: bytes | FileBody) -> bool:
+        """Write a call's row at once, in the hands of a free replica if there is one.
+
+        Returns:
+            Whether it is written; False where it has to wait for somebody who writes.
+
+        Raises:
+            StoreError: There is no row.
+        """
+        if not isinstance(body, bytes) or len(body) > SMALL:
+            return False
+        replica = self._runner.free_replica(project, pending)
+        if replica is not None:
+            call = leased_to(call, replica.id, project.inference_timeout)
+        try:
+            written = self._calls.add_now(call, body)
+            if written is None:
+                return False
+            pending.acknowledge(written)
+        except BaseException as error:
+            pending.reject(error)
+            raise
+        finally:
+            if call.request is not None and pending.written.done():
+                self._registry.settle(project, call.request, is_written=pending.is_acknowledged)
+        self._register(pending)
+        if replica is not None:
+            self._runner.hand_over(project, pending, replica)
+        else:
+            self._queue(project, pending)
+        return True
+
+    async def _wait_until_durable(self, pending: PendingCall) -> None:
+        """Wait for the disk; a call that is not acknowledged is cancelled. Raises StoreError."""
+        try:
+            await self._calls.sync()
+        except BaseException:
+            if pending.digest is None:
+                self._tasks.start(self._cancel_unacknowledged(pending))
+            raise
+
     async def _add(
         self, project: Project, pending: PendingCall, row: Coroutine[Any, Any, CallRow], digest: str | None
     ) -> None:
@@ -234,9 +282,15 @@ class Dispatcher:
         finally:
             if digest is not None:
                 self._registry.settle(project, digest, is_written=pending.is_acknowledged)
+        self._register(pending)
+        self._queue(project, pending)
+
+    def _register(self, pending: PendingCall) -> None:
         self._registry.add(pending)
         if self._is_stopping:
             pending.release_waiters()
+
+    def _queue(self, project: Project, pending: PendingCall) -> None:
         self.queue(project.id).waiting.append(pending)
         self._runner.dispatch(project.id)
 

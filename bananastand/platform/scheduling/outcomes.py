@@ -16,6 +16,7 @@ from ..store.calls import CallOutcome, storable
 __all__ = [
     "CANCELLED",
     "CUT_OFF",
+    "NO_ROOM",
     "NO_WEBSOCKETS",
     "REMOVED",
     "TOO_LONG",
@@ -60,6 +61,7 @@ NO_WEBSOCKETS = _failed(
     404, "a Potassium app has no websockets: send JSON by POST, or serve the app by a server of its own"
 )
 REMOVED = _failed(404, "the project was removed")
+NO_ROOM = _failed(503, "the platform holds too many large answers: try again in a moment", retryable=True)
 TOO_LONG = _failed(500, "the app's answer is longer than is kept")
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
-from ..replicas.client import Headers
+from bananastand.asgi.bodies import BodyBudget, BodyReservation, BudgetExceeded
+
+from ..replicas.client import Headers, NoRoomForResponse
 from ..replicas.replica import Replica
+from ..store.blobs import SMALL
 from ..store.calls import CallOutcome, CallRow
 from ..store.projects import Project
 
@@ -28,6 +32,7 @@ class PendingCall:
         session: Holds the replica in place of one request, such as a websocket. It is awaited in the replica's slot
             and returns the outcome. Raises RequestNotDelivered if the app has seen nothing of it.
         size: Bytes of the request's body.
+        answers: The budget for the responses of all calls; a response counts while this object exists.
 
     Attributes:
         queued: When it was queued, on the monotonic clock.
@@ -46,7 +51,12 @@ class PendingCall:
     """
 
     def __init__(
-        self, call: CallRow | None = None, body: bytes | None = None, session: Session | None = None, size: int = 0
+        self,
+        call: CallRow | None = None,
+        body: bytes | None = None,
+        session: Session | None = None,
+        size: int = 0,
+        answers: BodyBudget | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._call, self.body, self.session, self.size = call, body, session, size
@@ -63,7 +73,9 @@ class PendingCall:
         self.replica: Replica | None = None
         self._received_head: tuple[int, Headers] | None = None
         self._chunks: list[bytes] = []
-        self._changed = asyncio.Event()
+        self._answers, self._received = answers, 0
+        self._reservation: BodyReservation | None = None
+        self._watchers: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         if call is not None:
             self.written.set_result(None)
@@ -110,12 +122,17 @@ class PendingCall:
             self._received_head = (status, headers)
 
     async def add_chunk(self, chunk: bytes) -> None:
-        """Add a chunk of the response, which streams from then on unless it ends within BUFFER_SECONDS."""
+        """Add a chunk of the response, which streams from then on unless it ends within BUFFER_SECONDS.
+
+        Raises:
+            NoRoomForResponse: The responses of all calls are too large together.
+        """
+        self._reserve(len(chunk))
         if self._received_head is None:
             return
         self._chunks.append(chunk)
         if self.response_head is not None:
-            self._changed.set()
+            self._notify()
         elif _is_event_stream(self._received_head[1]):
             self._stream()
         elif self._timer is None:
@@ -133,20 +150,23 @@ class PendingCall:
         if not self.streamed:
             self.response_head = self._received_head = None
             self._chunks.clear()
+            self._received = 0
+            if self._reservation is not None:
+                self._reservation.release()
 
     def end(self, outcome: CallOutcome) -> None:
         """Give the outcome to those who wait; only the first one counts."""
         self._stop_timer()
         if not self.done.done():
             self.done.set_result(outcome)
-        self._changed.set()
+        self._notify()
 
     def release_waiters(self, reason: str | None = None) -> None:
         """End the wait of all callers though the call is not over; `reason` is what they are answered."""
         if not self.released.done():
             self.release_reason = reason
             self.released.set_result(None)
-        self._changed.set()
+        self._notify()
 
     async def outcome(self, timeout: float | None = None) -> CallOutcome | None:
         """Wait for the outcome.
@@ -160,12 +180,14 @@ class PendingCall:
         await asyncio.wait({self.done, self.released}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         return self.done.result() if self.done.done() else None
 
-    async def wait_for_stream(self) -> bool:
-        """Wait until a response streams, the call is over or its waiters are released; return whether it streams."""
-        while self.response_head is None and not self.done.done() and not self.released.done():
-            self._changed.clear()
-            await self._changed.wait()
-        return self.response_head is not None
+    @property
+    def is_answered(self) -> bool:
+        """Whether a response streams, the call is over or its waiters are released."""
+        return self.response_head is not None or self.done.done() or self.released.done()
+
+    def watch(self, watcher: asyncio.Future[None]) -> None:
+        """Set the result of `watcher` with the next piece of news: a chunk that streams, or what ends the wait."""
+        self._watchers.append(watcher)
 
     async def chunks(self) -> AsyncGenerator[bytes]:
         """Yield what streams, from its first chunk.
@@ -174,18 +196,37 @@ class PendingCall:
         """
         position = 0
         while True:
-            self._changed.clear()
             while position < len(self._chunks):
                 self.streamed = True
                 yield self._chunks[position]
                 position += 1
             if self.done.done() or self.released.done():
                 return
-            await self._changed.wait()
+            self.watch(watcher := asyncio.get_running_loop().create_future())
+            await watcher
+
+    def _notify(self) -> None:
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            if not watcher.done():
+                watcher.set_result(None)
+
+    def _reserve(self, size: int) -> None:
+        """Count a chunk of a response that is not small."""
+        self._received += size
+        if self._answers is None or self._received <= SMALL:
+            return
+        if self._reservation is None:
+            self._reservation = self._answers.reserve()
+            weakref.finalize(self, self._reservation.release)
+        try:
+            self._reservation.add(self._received - self._reservation.size)
+        except BudgetExceeded:
+            raise NoRoomForResponse from None
 
     def _stream(self) -> None:
         self.response_head = self._received_head
-        self._changed.set()
+        self._notify()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from ..errors import StoreError
+from ..store.blobs import SMALL
 from ..store.calls import CallOutcome, Calls
 from ..store.projects import Projects
 from . import outcomes
@@ -43,7 +44,9 @@ class Recorder:
         deadline = time.monotonic() + WAIT_SECONDS
         while (project := self._projects.get(pending.call.project_id)) is not None:
             try:
-                pending.call = await self._calls.finish(pending.call, outcome, project.model_key)
+                pending.call = await self._calls.finish(
+                    pending.call, outcome, project.model_key, has_file=pending.size > SMALL
+                )
                 break
             except StoreError as error:
                 if time.monotonic() > deadline:

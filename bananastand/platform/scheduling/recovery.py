@@ -33,7 +33,7 @@ def recover(settings: Settings, calls: Calls, registry: CallRegistry, runner: Ca
 
 
 def _take_up(call: CallRow, settings: Settings, calls: Calls, registry: CallRegistry, runner: CallRunner) -> None:
-    pending = PendingCall(call, None, size=calls.body_size(call))
+    pending = PendingCall(call, None, size=calls.body_size(call), answers=registry.answers)
     registry.add(pending)
     queue = registry.queue(call.project_id)
     if call.alone:

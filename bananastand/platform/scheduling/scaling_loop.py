@@ -22,6 +22,7 @@ __all__ = ["ScalingLoop"]
 log = logging.getLogger("bananastand.platform")
 
 RETRY_SECONDS = 1.0  # after the database failed
+CALM_SECONDS = 0.05  # until it looks at a change for which no call waits: calls begin and end without pause
 
 
 class ScalingLoop:
@@ -51,16 +52,23 @@ class ScalingLoop:
         self._settings, self._projects, self._builds = settings, projects, builds
         self._pool, self._dispatcher, self._is_building = pool, dispatcher, is_building
         self._changed = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self.runs = 0
 
-    def notify(self) -> None:
-        """Note that something has changed: the loop runs again."""
-        self._changed.set()
+    def notify(self, is_urgent: bool = True) -> None:
+        """Note that something has changed: the loop runs again, at once or within CALM_SECONDS."""
+        if is_urgent:
+            self._changed.set()
+        elif self._timer is None and not self._changed.is_set():
+            self._timer = asyncio.get_running_loop().call_later(CALM_SECONDS, self._changed.set)
 
     async def run(self) -> None:
         """Run until cancelled."""
         while True:
             self._changed.clear()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
             self.runs += 1
             try:
                 wake = self._apply()

@@ -79,10 +79,11 @@ class Builds:
 
     Attributes:
         on_change: Called with every build that is created or changes its state.
+        revision: Grows with every change of a build.
     """
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self._store, self.revision = store, 0
         self.on_change: list[Callable[[Build], None]] = []
         table = tables.deployments
         with store.reading() as connection:
@@ -219,8 +220,10 @@ class Builds:
         with self._store.transaction() as connection:
             connection.execute(delete(tables.builds).where(tables.builds.c.id == build.id))
         self._concurrency.pop(build.id, None)
+        self.revision += 1
 
     def _notify(self, build: Build) -> None:
+        self.revision += 1
         for callback in self.on_change:
             callback(build)
 

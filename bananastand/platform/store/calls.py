@@ -29,13 +29,24 @@ from .projects import Project
 from .tables import header_list
 from .writer import driver_of
 
-__all__ = ["JSON_BODY", "WEBSOCKET", "CallOutcome", "CallRow", "Calls", "fingerprint", "of_request", "storable"]
+__all__ = [
+    "JSON_BODY",
+    "WEBSOCKET",
+    "CallOutcome",
+    "CallRow",
+    "Calls",
+    "fingerprint",
+    "leased_to",
+    "of_request",
+    "storable",
+]
 
 WEBSOCKET = "WEBSOCKET"  # the method of a call that is a websocket
 JSON_BODY: Headers = (("content-type", "application/json"),)
 State = Literal["queued", "running", "succeeded", "failed"]
 T = tables.calls.c
 COLUMNS = [column for column in tables.calls.columns if column.name not in ("body", "answer")]
+ROW_COLUMNS = [column.name for column in COLUMNS if column.name != "number"]
 END_COLUMNS = ("state", "lease", "leased_until", "finished", "status", "answer_headers", "error", "request")
 USAGE_COLUMNS = ("runs", "succeeded", "failed", "compute_seconds", "cold_starts")
 
@@ -141,18 +152,13 @@ class Calls:
 
     def __init__(self, store: Store, blobs: Blobs) -> None:
         self._store, self._blobs = store, blobs
+        self._usage: list[Any] | None = None  # as it is stored
 
-    async def add(
-        self,
-        project: Project,
-        request: ReplicaRequest,
-        *,
-        run_id: str | None,
-        digest: str | None,
-        cold: bool,
-        durable: bool = True,
+    @staticmethod
+    def new(
+        project: Project, request: ReplicaRequest, *, run_id: str | None, digest: str | None, cold: bool
     ) -> CallRow:
-        """Write a queued call.
+        """Return a queued call that has no row yet.
 
         Args:
             project: The project whose app is called.
@@ -160,38 +166,64 @@ class Calls:
             run_id: The caller's id of the run.
             digest: Under which a repeated request finds the call.
             cold: Whether no replica is ready.
+        """
+        return CallRow(
+            0, f"call_{uuid.uuid4()}", run_id or str(uuid.uuid4()), project.id, request.method, request.path,
+            request.headers, digest, "queued", None, None, 0, cold, time.time(), None, None, None, (), None, False,
+        )  # fmt: skip
+
+    async def add(self, call: CallRow, body: bytes | FileBody, *, durable: bool = True) -> CallRow:
+        """Write a call.
+
+        Args:
+            call: From `new`.
+            body: Of its request.
             durable: Whether the call survives a power cut before its end; not needed where its caller waits.
 
         Raises:
             StoreError: No row could be written.
         """
-        call = CallRow(
-            0, f"call_{uuid.uuid4()}", run_id or str(uuid.uuid4()), project.id, request.method, request.path,
-            request.headers, digest, "queued", None, None, 0, cold, time.time(), None, None, None, (), None, False,
-        )  # fmt: skip
-        body, small = request.body, None
+        small = None
         if isinstance(body, FileBody):
             await self._blobs.adopt(_body_name(call), body.path)
         elif len(body) > SMALL:
             await self._blobs.put(_body_name(call), body)
         else:
             small = body
-        row = {**_values(call), "headers": header_list(call.headers), "answer_headers": None, "body": small}
-        number = await self._store.write(
-            lambda connection: driver_of(connection).execute(ADD, row).lastrowid, durable=durable
-        )
+        row = _new_row(call, small)
+
+        def insert(connection: Connection) -> int | None:
+            return driver_of(connection).execute(ADD, row).lastrowid
+
+        number = await (self._store.write(insert) if durable else self._store.write_short(insert, durable=False))
         return replace(call, number=number or 0)
 
+    def add_now(self, call: CallRow, body: bytes) -> CallRow | None:
+        """Write a call with a small body at once, which a power cut may undo.
+
+        Returns:
+            The call; None where it has to wait for somebody who writes.
+
+        Raises:
+            StoreError: No row could be written.
+        """
+        row = _new_row(call, body)
+        is_written, number = self._store.write_now(lambda connection: driver_of(connection).execute(ADD, row).lastrowid)
+        return replace(call, number=number) if is_written else None
+
+    async def sync(self) -> None:
+        """Wait until all that `add_now` has written survives a power cut. Raises StoreError."""
+        await self._store.sync()
+
     async def lease(self, call: CallRow, holder: str, seconds: float) -> CallRow:
-        """Lease a call to a replica for `seconds`, which counts as an attempt. Raises StoreError."""
-        now = time.time()
-        fields: dict[str, Any] = {
-            "state": "running", "lease": holder, "leased_until": now + seconds, "attempts": call.attempts + 1,
-            "begun": now,
+        """Write that a call is leased to a replica for `seconds`, which counts as an attempt. Raises StoreError."""
+        leased = leased_to(call, holder, seconds)
+        row = {
+            "lease": holder, "leased_until": leased.leased_until, "attempts": leased.attempts, "begun": leased.begun,
+            "call": call.id,
         }  # fmt: skip
-        row = {**fields, "call": call.id}
-        await self._store.write(lambda connection: driver_of(connection).execute(LEASE, row), durable=False)
-        return replace(call, **fields)
+        await self._store.write_short(lambda connection: driver_of(connection).execute(LEASE, row), durable=False)
+        return leased
 
     def requeue(self, call: CallRow, *, counted: bool, alone: bool = False) -> CallRow:
         """Put a leased call back into the queue, in its place.
@@ -205,8 +237,18 @@ class Calls:
         alone = alone or call.alone
         return self._write(call, state="queued", lease=None, leased_until=None, attempts=attempts, alone=alone)
 
-    async def finish(self, call: CallRow, outcome: CallOutcome, model_key: str) -> CallRow:
-        """Record the end of a call, and count it in its day's usage, in one transaction; a recorded end stays."""
+    async def finish(self, call: CallRow, outcome: CallOutcome, model_key: str, *, has_file: bool = True) -> CallRow:
+        """Record the end of a call, and count it in its day's usage, in one transaction; a recorded end stays.
+
+        Args:
+            call: The call.
+            outcome: How it ended.
+            model_key: Of its project.
+            has_file: Whether the request's body may lie in a file, which is deleted.
+
+        Raises:
+            StoreError: It is not recorded durably.
+        """
         if len(outcome.body) > SMALL:
             await self._blobs.put(_answer_name(call), outcome.body)
         now = time.time()
@@ -230,8 +272,12 @@ class Calls:
             if driver.execute(END, row).rowcount:
                 driver.execute(COUNT, usage)
 
-        await self._store.write(write)
-        await self._blobs.remove(_body_name(call))
+        try:
+            await self._store.write_short(write)
+        finally:
+            self._usage = None
+        if has_file:
+            await self._blobs.remove(_body_name(call))
         return ended
 
     def find(self, name: str) -> CallRow | None:
@@ -278,7 +324,7 @@ class Calls:
     def unfinished(self) -> list[CallRow]:
         """Return the calls that are queued or leased, in the order in which they came."""
         table = tables.calls
-        query = select(*COLUMNS).where(table.c.state.in_(("queued", "running"))).order_by(table.c.number)
+        query = select(*COLUMNS).where(table.c.finished.is_(None)).order_by(table.c.number)
         with self._store.reading() as connection:
             return [CallRow(*row) for row in connection.execute(query)]
 
@@ -302,8 +348,10 @@ class Calls:
 
     def usage(self) -> list[Any]:
         """Return rows of (day, model_key, runs, succeeded, failed, compute_seconds, cold_starts)."""
-        with self._store.reading() as connection:
-            return list(connection.execute(select(tables.usage)))
+        if self._usage is None:
+            with self._store.reading() as connection:
+                self._usage = list(connection.execute(select(tables.usage)))
+        return self._usage
 
     def _one(self, query: Any, named: dict[str, str]) -> CallRow | None:
         with self._store.reading() as connection:
@@ -314,6 +362,14 @@ class Calls:
         with self._store.transaction(durable=False) as connection:
             connection.execute(CHANGE, {**fields, "call": call.id})
         return replace(call, **fields)
+
+
+def leased_to(call: CallRow, holder: str, seconds: float) -> CallRow:
+    """Return a call as it is while a replica has it for `seconds`."""
+    now = time.time()
+    return replace(
+        call, state="running", lease=holder, leased_until=now + seconds, attempts=call.attempts + 1, begun=now
+    )
 
 
 def fingerprint(request_id: str, request: ReplicaRequest) -> str:
@@ -344,8 +400,9 @@ def _usage_of(call: CallRow, model_key: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _values(call: CallRow) -> dict[str, Any]:
-    return {column.name: getattr(call, column.name) for column in COLUMNS if column.name != "number"}
+def _new_row(call: CallRow, body: bytes | None) -> dict[str, Any]:
+    row = {name: getattr(call, name) for name in ROW_COLUMNS}
+    return {**row, "headers": header_list(call.headers), "answer_headers": None, "body": body}
 
 
 def _size(path: Path) -> int:

@@ -1,13 +1,15 @@
 """The database of a data directory: opening, migrations and transactions.
 
-SQLite in WAL mode. A committed transaction survives a killed process, and a power cut too (synchronous=FULL). Calls are
-written by a thread of their own (`writer`), which waits for the disk and for other programs' locks; what is rarely
-written is written on the event loop, and refused where another program has the lock. Leases are bookkeeping that a
-power cut may undo (synchronous=NORMAL): an attempt that it forgets is made once more.
+SQLite in WAL mode. A committed transaction survives a killed process; once its caller has waited for the disk, it
+survives a power cut too. The short writes of calls are committed on the event loop, and a thread of its own (`writer`)
+syncs the WAL for all that wait. The same thread makes long writes, and those that another program's lock delays.
+Leases are bookkeeping that a power cut may undo: an attempt that it forgets is made once more.
 """
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import sqlite3
 import threading
@@ -29,10 +31,10 @@ from .writer import Writer, committed, driver_of, is_locked
 __all__ = ["STEPS", "Store", "upgrade"]
 
 OPEN_TIMEOUT = 5.0  # seconds to wait for another program's lock at the start
-LOCK_TIMEOUT = 0.25  # seconds that the event loop waits for the writer, which has the lock while the disk writes
+LOCK_TIMEOUT = 0.25  # seconds that the event loop waits for the writer, which has the lock for a few milliseconds
 
 Step = Callable[[Connection], None]
-MakeWriter = Callable[[Connection, threading.Lock], Writer]
+MakeWriter = Callable[[Connection, threading.Lock, Path], Writer]
 
 
 def _create_tables(connection: Connection) -> None:
@@ -84,8 +86,23 @@ def _add_alone(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE calls ADD COLUMN alone BOOLEAN NOT NULL DEFAULT 0"))
 
 
+def _index_unfinished_calls(connection: Connection) -> None:
+    """Index what is looked for alone: a lease then changes no index, and an end adds to the end of one."""
+    connection.execute(text("DROP INDEX IF EXISTS calls_by_state"))
+    for index in tables.calls.indexes:
+        index.create(connection, checkfirst=True)
+
+
 # Step n migrates a database from version n to n + 1. Released steps never change.
-STEPS: Sequence[Step] = (_create_tables, _add_concurrency, _add_as_of, _add_requests, _add_github, _add_alone)
+STEPS: Sequence[Step] = (
+    _create_tables,
+    _add_concurrency,
+    _add_as_of,
+    _add_requests,
+    _add_github,
+    _add_alone,
+    _index_unfinished_calls,
+)
 
 
 class Store:
@@ -123,34 +140,56 @@ class Store:
         except (DatabaseError, OSError) as error:
             self._engine.dispose()
             raise _as_store_error(error, path) from error
+        self._flushing: asyncio.Task[None] | None = None
+        self._writer = make_writer(self._connection, self._lock, path)
         self.id = self._fact("stand")
         self.team = self._fact("team")
         driver_of(self._connection).execute("PRAGMA wal_autocheckpoint = 0")  # the writer makes checkpoints
         driver_of(self._connection).execute("PRAGMA busy_timeout = 0")
-        self._writer = make_writer(self._connection, self._lock)
 
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Generator[Connection]:
         """Run the block as one transaction, which is committed when the block ends.
 
+        An event loop does not wait here for the disk: whoever acknowledges the transaction awaits `flush` first.
+
         Args:
-            durable: Whether it survives a power cut.
+            durable: Whether it survives a power cut, without an event loop at once.
 
         Raises:
             StoreFull: The disk is full; nothing is written.
             StoreError: Nothing is written, because of the disk or another program's lock.
         """
+        loop = _running_loop()
         if not self._lock.acquire(timeout=LOCK_TIMEOUT):
             raise StoreError(f"the database {self.path} is busy: the disk is slow, try again")
         try:
-            with committed(self._connection, durable=durable):
+            with committed(self._connection, durable=durable and loop is None):
                 yield self._connection
+            if durable and loop is not None:
+                self._flushing = loop.create_task(self._writer.sync())
+                self._flushing.add_done_callback(_mark_retrieved)
         except (DBAPIError, sqlite3.Error) as error:
             raise _as_store_error(error, self.path) from error
         except UnicodeEncodeError as error:
             raise _not_storable(error) from error
         finally:
             self._lock.release()
+
+    @property
+    def is_flushed(self) -> bool:
+        """Whether no transaction waits for the disk."""
+        return self._flushing is None
+
+    async def flush(self) -> None:
+        """Wait until all transactions are on the disk. Raises StoreError where it is not known whether they are."""
+        while (flushing := self._flushing) is not None and flushing.get_loop() is asyncio.get_running_loop():
+            try:
+                with self._translated_errors():
+                    await asyncio.shield(flushing)
+            finally:
+                if flushing.done() and self._flushing is flushing:
+                    self._flushing = None
 
     @contextmanager
     def reading(self) -> Generator[Connection]:
@@ -161,29 +200,69 @@ class Store:
         except DBAPIError as error:
             raise _as_store_error(error, self.path) from error
 
-    async def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
-        """Run `work` in a transaction that it may share with others, without blocking the event loop.
-
-        Args:
-            work: Called with the connection, perhaps on another thread.
-            durable: Whether it survives a power cut.
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` on the writer's thread, in a transaction that it may share with others, and wait for the disk.
 
         Raises:
             StoreFull: The disk is full; nothing is written.
             StoreError: Nothing is written, because of the disk or another program that holds the lock for long.
         """
-        try:
-            if not durable and not self._writer.is_busy and self._lock.acquire(blocking=False):
-                try:
-                    with committed(self._connection, durable=False):
-                        return work(self._connection)
-                except (DBAPIError, sqlite3.Error) as error:
-                    if not is_locked(error):
-                        raise
-                finally:
-                    self._lock.release()
+        with self._translated_errors():
             return await self._writer.write(work)
+
+    async def write_short(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
+        """Run `work`, which takes well below a millisecond, in a transaction, without waiting for anybody's lock.
+
+        Args:
+            work: Called with the connection, perhaps on another thread.
+            durable: Whether to wait until it survives a power cut.
+
+        Raises:
+            StoreFull: The disk is full; nothing is written.
+            StoreError: The disk has failed: it is not known whether it is written; or nothing is, because another
+                program holds the lock for long.
+        """
+        is_written, result = self.write_now(work)
+        with self._translated_errors():
+            if not is_written:
+                return await self._writer.write(work)
+            if durable:
+                await self._writer.sync()
+        return result
+
+    async def sync(self) -> None:
+        """Wait until all that is committed survives a power cut. Raises StoreError."""
+        with self._translated_errors():
+            await self._writer.sync()
+
+    def write_now(self, work: Callable[[Connection], T]) -> tuple[bool, Any]:
+        """Run `work` in a transaction at once, which a power cut may undo.
+
+        Returns:
+            Whether it is committed, and what `work` has returned; nothing is written where somebody has the lock.
+
+        Raises:
+            StoreFull, StoreError: Nothing is written.
+        """
+        if self._writer.is_busy or not self._lock.acquire(blocking=False):
+            return False, None
+        try:
+            with committed(self._connection, durable=False):
+                return True, work(self._connection)
         except (DBAPIError, sqlite3.Error) as error:
+            if is_locked(error):
+                return False, None
+            raise _as_store_error(error, self.path) from error
+        except UnicodeEncodeError as error:
+            raise _not_storable(error) from error
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def _translated_errors(self) -> Generator[None]:
+        try:
+            yield
+        except (DBAPIError, sqlite3.Error, OSError) as error:
             raise _as_store_error(error, self.path) from error
         except UnicodeEncodeError as error:
             raise _not_storable(error) from error
@@ -268,6 +347,19 @@ def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN")
 
 
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _mark_retrieved(task: asyncio.Task[None]) -> None:
+    """Keep asyncio from logging an error that nobody has awaited: what follows is written in another way."""
+    if not task.cancelled():
+        task.exception()
+
+
 def _not_storable(error: UnicodeEncodeError) -> Refused:
     return Refused(f"a text has half of a character in it, {ascii(error.object[error.start])}: send the whole pair")
 
@@ -275,7 +367,7 @@ def _not_storable(error: UnicodeEncodeError) -> Refused:
 def _as_store_error(error: Exception, path: Path) -> StoreError:
     cause = getattr(error, "orig", None) or error
     code = getattr(cause, "sqlite_errorcode", None)
-    if code is not None and code & 0xFF == sqlite3.SQLITE_FULL:
+    if (code is not None and code & 0xFF == sqlite3.SQLITE_FULL) or getattr(cause, "errno", None) == errno.ENOSPC:
         return StoreFull("the disk is full: free some space, nothing new is taken until then")
     if is_locked(error):
         return StoreError(f"the database {path} is locked by another program: end that one, and try again")

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 __all__ = [
@@ -149,7 +150,8 @@ calls = Table(
     Column("alone", Boolean, nullable=False, server_default="0"),
     UniqueConstraint("project_id", "request"),
     Index("calls_by_run", "run_id"),
-    Index("calls_by_state", "state", "finished"),
+    Index("calls_unfinished", "number", sqlite_where=text("finished IS NULL")),
+    Index("calls_by_end", "finished", sqlite_where=text("finished IS NOT NULL")),
 )
 
 usage = Table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from starlette.websockets import WebSocket
+from typing import TYPE_CHECKING
 
 from bananastand.banana_api import build_log
 from bananastand.banana_api.errors import render
@@ -10,9 +10,9 @@ from bananastand.banana_api.native import UPLOAD, NativeApi
 from bananastand.contracts.errors import Problem
 from bananastand.contracts.response import ApiResponse
 
-from ..kernel.app import PINNED
 from ..kernel.call import ApiCall
 from ..kernel.http_handler import HttpHandler
+from ..kernel.http_request import PINNED
 from ..kernel.ids import Ids
 from ..kernel.provider import Credential, Provider
 from ..kernel.world import World
@@ -21,7 +21,11 @@ from .deploying import EVENT, step
 from .operations import endpoints_of
 from .runtime import UPLOAD_KEY, InstantRuntime, RuntimeFactory
 from .state import RUN_DUE, fill, run_is_due
-from .task_api import TaskApi
+
+if TYPE_CHECKING:
+    from starlette.websockets import WebSocket
+
+    from .task_api import TaskApi
 
 __all__ = ["KEY", "BananaDev"]
 
@@ -77,6 +81,8 @@ class BananaDev(Provider):
         fill(world, kind)
 
     def _task_api(self, worlds: Worlds) -> TaskApi:
+        from .task_api import TaskApi
+
         return TaskApi(HttpHandler(self, worlds))
 
     async def _stream_build_log(self, websocket: WebSocket, worlds: Worlds) -> None:

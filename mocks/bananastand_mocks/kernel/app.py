@@ -2,15 +2,12 @@
 
 Each operation of the contract is a route, named by its operationId, whose `endpoint` is the provider's function; the
 contract is the application's OpenAPI document, at /openapi.json and, as a page, at /docs. Calls go past FastAPI's own
-routing straight to the `HttpHandler` behind the routes, so that every error has the provider's own form.
+routing straight to the `HttpHandler` behind the routes, so that every error has the provider's own form. A server of
+many providers imports this module on first use: FastAPI takes longer to import than everything else together.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI
@@ -21,29 +18,14 @@ from starlette.websockets import WebSocket
 
 from bananastand.contracts.operation_route import OperationRoute
 
+from .due_events import running_events
 from .http_handler import HttpHandler
-from .http_request import PINNED
 from .provider import Provider, Socket
 from .worlds import Worlds
 
-__all__ = ["PINNED", "ProviderApp", "running_events"]
-
-log = logging.getLogger("bananastand_mocks")
+__all__ = ["ProviderApp"]
 
 DOCS = "/docs"
-PERIOD = 0.02  # seconds between two looks at the clocks of worlds in real time
-
-
-@asynccontextmanager
-async def running_events(worlds: Worlds) -> AsyncGenerator[None]:
-    """Run what falls due in real time without waiting for a call, as long as the context lasts."""
-    runner = asyncio.create_task(_run_events(worlds))
-    try:
-        yield
-    finally:
-        runner.cancel()
-        with suppress(asyncio.CancelledError):
-            await runner
 
 
 class ProviderApp(FastAPI):
@@ -99,15 +81,6 @@ class ProviderApp(FastAPI):
         from .reference import reference_page
 
         return HTMLResponse(reference_page(self.provider, request.scope.get("root_path", "")))
-
-
-async def _run_events(worlds: Worlds) -> None:
-    while True:
-        try:
-            worlds.turn()
-        except Exception:
-            log.exception("event failed")
-        await asyncio.sleep(PERIOD)
 
 
 def _bound_socket(socket: Socket, worlds: Worlds) -> Any:

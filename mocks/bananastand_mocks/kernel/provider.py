@@ -20,9 +20,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
-
-from starlette.websockets import WebSocket
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bananastand.asgi.bodies import BodyReservation
 from bananastand.contracts.contract import Contract, load
@@ -35,9 +33,12 @@ from .limits import Allowance
 from .world import EventHandler, World
 from .worlds import Kind, Worlds
 
+if TYPE_CHECKING:
+    from starlette.websockets import WebSocket
+
 __all__ = ["Credential", "Pages", "Provider", "Socket"]
 
-Socket = Callable[[WebSocket, Worlds], Awaitable[None]]
+Socket = Callable[["WebSocket", Worlds], Awaitable[None]]
 Pages = Callable[[Worlds], Any]
 
 

@@ -11,8 +11,8 @@ from bananastand.contracts.errors import Problem, ProviderError
 from bananastand.contracts.response import ApiResponse
 from bananastand.outbound import AddressPolicy
 
-from ..kernel.app import PINNED
 from ..kernel.call import ApiCall
+from ..kernel.http_request import PINNED
 from ..kernel.ids import Ids
 from ..kernel.provider import Credential, Provider
 from ..kernel.world import World

@@ -166,7 +166,7 @@ def test_a_file_without_its_row_is_removed_at_the_next_start(tmp_path: Path) -> 
 async def test_events_reach_the_caller_as_they_come_and_are_recorded_whole(stand: Platform) -> None:
     project = await deployed(stand)
     pending = await stand.submit(project, "/events", b'{"events": 3}')
-    assert await pending.wait_for_stream()
+    await until(lambda: pending.response_head is not None)
     pieces = [piece async for piece in pending.chunks()]
     outcome = await outcome_of(pending)
     assert len(pieces) > 1

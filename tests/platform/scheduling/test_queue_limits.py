@@ -17,10 +17,12 @@ import httpx2
 import pytest
 
 from bananastand.platform.errors import TooBusy
+from bananastand.platform.scheduling.pending_call import PendingCall
 from bananastand.platform.store.blobs import Blobs
 from bananastand.platform.store.bodies import BodyReceiver, FileBody, TooLarge
+from bananastand.platform.store.calls import CallOutcome
 from servers import free_port
-from stands import Up, running, until
+from stands import Up, deployed, running, until
 
 ECHO, APP, FULL = free_port(), free_port(), free_port()
 LARGE = bytes(range(256)) * 2**13  # 2 MiB
@@ -226,3 +228,38 @@ def test_an_app_that_is_sent_json_reads_it_though_it_came_in_a_file(up: Up) -> N
                           headers={"content-type": "application/json"})  # fmt: skip
 
     assert answer.json()["got"] == value
+
+
+def test_answers_that_are_held_share_a_budget_and_leave_it_with_their_callers(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path, answer_memory=1_000_000) as platform:
+            project = await deployed(platform)
+
+            async def large() -> tuple[PendingCall, CallOutcome | None]:
+                pending = await platform.submit(project, "/large", b'{"bytes": 800000}')
+                return pending, await pending.outcome(30)
+
+            first, answered = await large()
+            _, refused = await large()
+            small = await (await platform.submit(project, "/", b"{}")).outcome(30)
+            del first
+            _, again = await large()
+
+            statuses = [outcome and outcome.status for outcome in (answered, refused, small, again)]
+            assert statuses == [200, 503, 200, 200]
+            assert refused is not None
+            assert refused.error == "the platform holds too many large answers: try again in a moment"
+
+    asyncio.run(scenario())
+
+
+def test_an_answer_larger_than_the_budget_is_passed_on_alone(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path, answer_memory=100_000) as platform:
+            project = await deployed(platform)
+            pending = await platform.submit(project, "/large", b'{"bytes": 800000}')
+            outcome = await pending.outcome(30)
+            assert outcome is not None
+            assert (outcome.status, len(outcome.body) > 800_000) == (200, True)
+
+    asyncio.run(scenario())

@@ -61,6 +61,18 @@ def test_a_refusal_of_an_apps_own_is_passed_on_after_one_run(
     assert runs(up, path) == 1
 
 
+def test_an_app_that_knows_its_replicas_id_is_not_taken_for_our_host(up: Up) -> None:
+    (replica,) = up.http.get("/stand/v1/projects/own/replicas").json()["replicas"]
+    response = {"status": 503, "headers": {NOT_RUN: replica["id"]}, "body": "no"}
+
+    answer = httpx2.post(
+        f"http://127.0.0.1:{up.port}/banana/run/own/known", json=response, headers={"x-banana-api-key": up.key}
+    )
+
+    assert (answer.status_code, answer.text) == (503, "no")
+    assert runs(up, "/known") == 1
+
+
 def test_the_status_page_of_a_refused_call_is_a_failure_that_names_it(up: Up) -> None:
     response = {"status": 503, "headers": {NOT_RUN: "1"}, "body": '{"error": "out of memory"}'}
     key = up.http.get("/stand/v1/projects/own").json()["model_key"]

@@ -78,9 +78,9 @@ async def test_calls_of_an_older_data_directory_keep_their_answers_and_are_taken
         project = await deployed(platform)
         ended = await platform.submit(project, "/", b'{"n": 1}', request_id="before")
         await ended.outcome(20)
-        queued = await platform.calls.add(
-            project, ReplicaRequest("POST", "/", (), b'{"n": 2}'), run_id="late", digest=None, cold=False
-        )
+        request = ReplicaRequest("POST", "/", (), b'{"n": 2}')
+        call = platform.calls.new(project, request, run_id="late", digest=None, cold=False)
+        queued = await platform.calls.add(call, b'{"n": 2}')
     _make_old(tmp_path / "stand.sqlite")
     async with running(tmp_path) as platform:
         again = await platform.submit(project, "/", b'{"n": 1}', request_id="before")

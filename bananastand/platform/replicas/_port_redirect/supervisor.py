@@ -1,4 +1,8 @@
-"""Answers the kernel for a program's `bind` and `connect` calls: its TCP listeners move to private ports."""
+"""Answers the kernel for a program's `bind` and `connect` calls: its TCP listeners move to private ports.
+
+It is the reaper of the program's descendants: one that leaves its session, its group and its parents stays below this
+process, and ends with the program.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,15 @@ import signal
 import socket
 import struct
 import threading
+import time
 from typing import TextIO
 
 import seccomp
 
 __all__ = ["Supervisor", "emit", "wait_for"]
+
+SET_CHILD_SUBREAPER = 36  # prctl(2)
+END_SECONDS = 5.0  # for killed descendants to be gone
 
 
 def emit(events: TextIO, line: str) -> None:
@@ -52,6 +60,7 @@ class Supervisor:
             os.set_blocking(end, False)
         signal.set_wakeup_fd(wake)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        seccomp.LIBC.prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
     def run(self) -> int:
         """Answer calls until the program ends; returns its exit status."""
@@ -65,10 +74,25 @@ class Supervisor:
                 else:
                     os.read(self._wake, 4096)
                     if self._child_has_ended():
+                        self._end_descendants()
                         return wait_for(self._child)
 
     def _child_has_ended(self) -> bool:
-        return os.waitid(os.P_PID, self._child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        """Reap what has ended; returns whether the program has, which is left to `wait_for`."""
+        while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+            if ended.si_pid == self._child:
+                return True
+            os.waitpid(ended.si_pid, 0)
+        return False
+
+    def _end_descendants(self) -> None:
+        """Kill what the program has left: children of a killed process come here, until there are none."""
+        deadline = time.monotonic() + END_SECONDS
+        while (children := _children() - {self._child}) and time.monotonic() < deadline:
+            for child in children:
+                with contextlib.suppress(OSError):
+                    os.kill(child, signal.SIGKILL)
+                    os.waitpid(child, 0)
 
     def _answer_next(self) -> None:
         call = seccomp.receive(self._listener)
@@ -156,6 +180,15 @@ def _bind_local(copy: socket.socket, port: int) -> tuple[str, int]:
     is_ipv6_only = copy.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
     copy.bind(("::1" if is_ipv6_only else "::ffff:127.0.0.1", port))
     return "::1" if is_ipv6_only else "127.0.0.1", int(copy.getsockname()[1])
+
+
+def _children() -> set[int]:
+    """Return the ids of this process's children."""
+    found = set[int]()
+    for task in os.listdir("/proc/self/task"):
+        with contextlib.suppress(OSError), open(f"/proc/self/task/{task}/children", encoding="ascii") as file:
+            found.update(map(int, file.read().split()))
+    return found
 
 
 def _session(pid: int) -> int:
