@@ -9,8 +9,8 @@ from pydantic import BeforeValidator
 __all__ = ["JsonInteger"]
 
 
-def _whole(value: Any) -> Any:
+def _as_integer(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-JsonInteger = Annotated[int, BeforeValidator(_whole)]
+JsonInteger = Annotated[int, BeforeValidator(_as_integer)]
