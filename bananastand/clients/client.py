@@ -17,7 +17,7 @@ from .request import ClientRequest, PreparedRequest
 from .response import ClientResponse, RawResponse
 from .session import ClientSession, Flow, Pause
 
-__all__ = ["AsyncClient", "Client"]
+__all__ = ["AsyncClient", "Client", "closed_error", "connection_error"]
 
 T = TypeVar("T")
 
@@ -176,9 +176,9 @@ class Client(_BaseClient):
                 for chunk in response.iter_bytes():
                     _append(body, chunk, deadline, prepared)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise _connection_error(prepared, error) from None
+            raise connection_error(prepared, error) from None
         except RuntimeError as error:
-            raise _closed_error(self._http.is_closed, error) from None
+            raise closed_error(self._http.is_closed, error) from None
         return self._remember(prepared, _raw(response, body))
 
     @staticmethod
@@ -276,9 +276,9 @@ class AsyncClient(_BaseClient):
                 async for chunk in response.aiter_bytes():
                     _append(body, chunk, deadline, prepared)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise _connection_error(prepared, error) from None
+            raise connection_error(prepared, error) from None
         except RuntimeError as error:
-            raise _closed_error(self._http.is_closed, error) from None
+            raise closed_error(self._http.is_closed, error) from None
         return self._remember(prepared, _raw(response, body))
 
     @staticmethod
@@ -304,7 +304,8 @@ def _raw(response: httpx2.Response, body: bytearray) -> RawResponse:
     )
 
 
-def _connection_error(prepared: PreparedRequest, error: Exception) -> APIConnectionError:
+def connection_error(prepared: PreparedRequest, error: Exception) -> APIConnectionError:
+    """Return our error in place of the HTTP library's."""
     sent = not isinstance(error, NOTHING_SENT)
     if isinstance(error, httpx2.TimeoutException):
         return APITimeoutError(f"no answer within {prepared.timeout:g} s", request=prepared.label, sent=sent)
@@ -312,5 +313,6 @@ def _connection_error(prepared: PreparedRequest, error: Exception) -> APIConnect
     return APIConnectionError(message, request=prepared.label, sent=sent)
 
 
-def _closed_error(is_closed: bool, error: RuntimeError) -> Exception:
+def closed_error(is_closed: bool, error: RuntimeError) -> Exception:
+    """Return ClientClosed where the HTTP library's client is closed, else the error as it is."""
     return ClientClosed("the `http` that was passed is closed; pass one that is open") if is_closed else error
