@@ -175,7 +175,8 @@ def _request_headers(row: Row) -> dict[str, str]:
 
 
 def _wants_logs(parameters: Parameters) -> bool:
-    return str(parameters.get("logs", "")).lower() in YES
+    logs = parameters.get("logs", "")
+    return (logs[-1] if isinstance(logs, list) else logs).lower() in YES  # type: ignore[reportUnknownVariableType]
 
 
 def _seconds_of(text: str | None) -> float | None:
