@@ -12,7 +12,15 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["PROGRAMS", "AppVariables", "CommandVariables", "MocksVariables", "PlatformVariables", "ServingVariables"]
+__all__ = [
+    "PROGRAMS",
+    "AppVariables",
+    "ClientVariables",
+    "CommandVariables",
+    "MocksVariables",
+    "PlatformVariables",
+    "ServingVariables",
+]
 
 
 class _Variables(BaseSettings):
@@ -106,6 +114,54 @@ class MocksVariables(_Variables):
     )
 
 
+class ClientVariables(_Variables):
+    """The clients and `bananastand call`."""
+
+    banana_key: SecretStr | None = Field(
+        default=None, validation_alias="BANANA_API_KEY", description="The key of Banana.dev's own API."
+    )
+    banana_url: str = Field(
+        default="https://api.banana.dev",
+        validation_alias="BANANA_BASE_URL",
+        description="The address of Banana.dev's own API.",
+    )
+    lowcodeapi_token: SecretStr | None = Field(
+        default=None,
+        validation_alias="LOWCODEAPI_TOKEN",
+        description="The token of LowCodeAPI, for Banana.dev and fal.ai behind it.",
+    )
+    lowcodeapi_url: str = Field(
+        default="https://api.lowcodeapi.com",
+        validation_alias="LOWCODEAPI_BASE_URL",
+        description="The address of the gateway; the provider's name is added to it.",
+    )
+    fal_key: SecretStr | None = Field(
+        default=None, validation_alias="FAL_KEY", description="The key of fal.ai's queue, and of its own API."
+    )
+    fal_url: str = Field(
+        default="https://queue.fal.run", validation_alias="FAL_BASE_URL", description="The address of fal.ai's queue."
+    )
+    gobananas_key: SecretStr | None = Field(
+        default=None, validation_alias="GOBANANAS_API_KEY", description="The key of Go Bananas!."
+    )
+    gobananas_url: str = Field(
+        default="https://gobananasai.com",
+        validation_alias="GOBANANAS_BASE_URL",
+        description="The address of Go Bananas!.",
+    )
+    paperbanana_key: SecretStr | None = Field(
+        default=None, validation_alias="PAPERBANANA_API_KEY", description="The API key of PaperBanana."
+    )
+    paperbanana_admin_key: SecretStr | None = Field(
+        default=None, validation_alias="PAPERBANANA_ADMIN_KEY", description="The admin key of PaperBanana."
+    )
+    paperbanana_url: str = Field(
+        default="https://api.paperbanana.me",
+        validation_alias="PAPERBANANA_BASE_URL",
+        description="The address of PaperBanana.",
+    )
+
+
 class ServingVariables(_Variables):
     """`bananastand serve`, which hosts an app."""
 
@@ -172,6 +228,7 @@ PROGRAMS: tuple[type[_Variables], ...] = (
     PlatformVariables,
     CommandVariables,
     MocksVariables,
+    ClientVariables,
     ServingVariables,
     AppVariables,
 )

@@ -28,6 +28,9 @@ PROVIDERS = {
     "paperbanana": "PaperBanana",
 }
 
+# Arguments of operations that are named like an option of the connection.
+ARGUMENTS = {("paperbanana", "key"): "api_key", ("banana", "key"): "upload_key"}
+
 
 def call(
     context: typer.Context,
@@ -58,8 +61,7 @@ def call(
     exported = (getattr(module, name) for name in module.__all__ if not name.startswith("Async"))
     (client,) = (value for value in exported if isinstance(value, type))
     arguments = vars(_parser(provider, operation, build, client).parse_args(context.args))
-    options = {"key": arguments.pop("as_key"), "admin_key": arguments.pop("as_admin", None)}
-    options |= {name: arguments.pop(name) for name in ("base_url", "timeout")}
+    options = {name: arguments.pop(f"client_{name}", None) for name in ("key", "admin_key", "base_url", "timeout")}
     out: Path | None = arguments.pop("out")
     _print(_answer(client, options, build, arguments), out)
 
@@ -123,19 +125,21 @@ def _parser(provider: str, operation: str, build: Callable[..., Any], client: An
     hints = get_type_hints(build)
     for name, parameter in inspect.signature(build).parameters.items():
         parser.add_argument(
-            f"--{name.replace('_', '-')}",
+            f"--{ARGUMENTS.get((provider, name), name).replace('_', '-')}",
             dest=name,
             required=parameter.default is parameter.empty,
             **_reading(hints[name]),
         )
-    spoken = client.provider
+    api = client.provider
     parser.add_argument(
-        "--as", dest="as_key", metavar="KEY", help=f"else the environment variable {spoken.key_variable}"
+        "--key", dest="client_key", metavar="KEY", help=f"else the environment variable {api.key_variable}"
     )
-    if spoken.admin_variable:
-        parser.add_argument("--as-admin", metavar="KEY", help=f"else the environment variable {spoken.admin_variable}")
-    parser.add_argument("--base-url", help=f"else {spoken.base_url}")
-    parser.add_argument("--timeout", type=float, help="seconds for the whole answer")
+    if api.admin_variable:
+        text = f"else the environment variable {api.admin_variable}"
+        parser.add_argument("--admin-key", dest="client_admin_key", metavar="KEY", help=text)
+    text = f"else the environment variable {api.base_variable}, else {api.base_url}"
+    parser.add_argument("--url", dest="client_base_url", metavar="URL", help=text)
+    parser.add_argument("--timeout", dest="client_timeout", type=float, help="seconds for the whole answer")
     parser.add_argument("--out", "-o", type=Path, help="write the answer to this file")
     return parser
 

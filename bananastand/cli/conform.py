@@ -31,7 +31,8 @@ KEYS = {  # the environment variables of a key and of an admin's key
 
 def conform(
     base_url: Annotated[
-        str | None, typer.Option(help="Where the implementation answers, such as http://127.0.0.1:8000.")
+        str | None,
+        typer.Option("--url", "--base-url", help="Where the implementation answers, such as http://127.0.0.1:8000."),
     ] = None,
     provider: Annotated[str | None, typer.Option(help=f"Whose contract: {', '.join(KEYS)}.")] = None,
     cassette: Annotated[

@@ -115,6 +115,13 @@ def mocks(
     """Serve the mocks of all providers with fixed keys, by default on this machine alone, until Ctrl-C.
 
     The index page lists addresses, keys and contracts.
+
+    Your own API: bananastand mocks --openapi shop.yaml
+
+    Record a real service once, then test without it: bananastand mocks --record falai --cassette falai.yaml, then
+    bananastand mocks --replay falai.yaml
+
+    Clients with the services' addresses built in: bananastand mocks --tls --proxy 8751, which prints what to set.
     """
     try:
         from bananastand_mocks.kernel.errors import StateError

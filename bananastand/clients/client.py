@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import ClassVar, Self, TypeVar
 
 import httpx2
 
-from .errors import APIConnectionError, APIResponseError, APITimeoutError
+from . import log_filter as log_filter
+from .errors import APIConnectionError, APIResponseError, APITimeoutError, ClientClosed
 from .provider import ProviderAPI
 from .request import ClientRequest, PreparedRequest
 from .response import ClientResponse, RawResponse
@@ -23,6 +25,7 @@ TIMEOUT = 60.0  # seconds for a whole response
 RETRIES = 2
 LARGEST = 256 * 2**20  # bytes of a response
 SLICE = 0.1  # seconds between checks of `cancelled`
+NOTHING_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
 class _BaseClient:
@@ -32,11 +35,13 @@ class _BaseClient:
         key: The API key; without one, that of the environment variable `provider.key_variable`. A missing key is
             raised by the first request that needs it, as MissingKey.
         admin_key: The admin key of a provider that has one; without one, that of `provider.admin_variable`.
-        base_url: URL of the API, of a mock for example; without one, the provider's own.
-        timeout: Seconds for a whole response.
-        max_retries: Retries of a request that may be repeated, 0 for none.
-        cache_ttl: Seconds for which the response of a GET is given again; 0 switches the cache off.
-        strict: Raise APIResponseError for a field that the contract does not list and for a value of another type.
+        base_url: URL of the API, of a mock for example; without one, that of the environment variable
+            `provider.base_variable`, else the provider's own.
+        timeout: Seconds for a whole response, more than 0; operations that wait for work have more.
+        max_retries: Most retries of a request, from 0.
+        cache_ttl: Seconds for which the response of a GET is given again, from 0; 0 switches the cache off.
+        strict: Hold responses to the contract: raise APIResponseError for a field that it does not list, a missing
+            field, and a value that it does not allow.
         http: HTTP client to use; its owner closes it.
         transport: HTTP transport for a client of its own.
     """
@@ -56,10 +61,18 @@ class _BaseClient:
         provider = self.provider
         key = key or os.environ.get(provider.key_variable)
         admin_key = admin_key or (os.environ.get(provider.admin_variable) if provider.admin_variable else None)
-        base = (base_url or provider.base_url).rstrip("/")
+        from_environment = os.environ.get(provider.base_variable)
+        base = base_url or (provider.base_of(from_environment) if from_environment else provider.base_url)
+        base = base.rstrip("/")
         self.session = ClientSession(provider, key, admin_key, base, timeout, max_retries, strict)
         self._ttl = cache_ttl
         self._cache: dict[str, tuple[float, RawResponse]] = {}
+        self._closed = False
+
+    def _check_open(self) -> None:
+        if self._closed:
+            name = type(self).__name__
+            raise ClientClosed(f"this {name} is closed; make the call inside its `with`, or make a new {name}")
 
     def _cached(self, prepared: PreparedRequest) -> RawResponse | None:
         entry = self._cache.get(prepared.url) if self._ttl and prepared.cacheable else None
@@ -94,13 +107,27 @@ class Client(_BaseClient):
         super().__init__(key, admin_key, base_url, timeout, max_retries, cache_ttl, strict)
         self._http, self._owns_http = http or httpx2.Client(transport=transport), http is None
 
-    def send(self, request: ClientRequest[T]) -> T:
-        """Send a request and return its result. Raises APIError."""
-        return self.drive(self.session.send(request))
+    def send(
+        self,
+        request: ClientRequest[T],
+        *,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> T:
+        """Send a request and return its result; the options are those of the methods. Raises APIError."""
+        return self.drive(self.session.with_options(timeout, max_retries, headers).send(request))
 
-    def exchange(self, request: ClientRequest[T]) -> ClientResponse[T]:
+    def exchange(
+        self,
+        request: ClientRequest[T],
+        *,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> ClientResponse[T]:
         """Send a request; return its result with status, headers and whole body. Raises APIError."""
-        return self.drive(self.session.exchange(request))
+        return self.drive(self.session.with_options(timeout, max_retries, headers).exchange(request))
 
     def drive(self, flow: Flow[T]) -> T:
         """Send the requests of a flow and wait out its pauses; return its result. Raises what the flow raises."""
@@ -119,7 +146,8 @@ class Client(_BaseClient):
             flow.close()
 
     def close(self) -> None:
-        """Close the connections, unless an `http` of the caller's was passed."""
+        """Close the client, and its connections unless an `http` of the caller's was passed."""
+        self._closed = True
         if self._owns_http:
             self._http.close()
 
@@ -132,6 +160,7 @@ class Client(_BaseClient):
         self.close()
 
     def _send(self, prepared: PreparedRequest) -> RawResponse:
+        self._check_open()
         if (cached := self._cached(prepared)) is not None:
             return cached
         deadline, body = time.monotonic() + prepared.timeout, bytearray()
@@ -148,6 +177,8 @@ class Client(_BaseClient):
                     _append(body, chunk, deadline, prepared)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise _connection_error(prepared, error) from None
+        except RuntimeError as error:
+            raise _closed_error(self._http.is_closed, error) from None
         return self._remember(prepared, _raw(response, body))
 
     @staticmethod
@@ -176,13 +207,27 @@ class AsyncClient(_BaseClient):
         super().__init__(key, admin_key, base_url, timeout, max_retries, cache_ttl, strict)
         self._http, self._owns_http = http or httpx2.AsyncClient(transport=transport), http is None
 
-    async def send(self, request: ClientRequest[T]) -> T:
-        """Send a request and return its result. Raises APIError."""
-        return await self.drive(self.session.send(request))
+    async def send(
+        self,
+        request: ClientRequest[T],
+        *,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> T:
+        """Send a request and return its result; the options are those of the methods. Raises APIError."""
+        return await self.drive(self.session.with_options(timeout, max_retries, headers).send(request))
 
-    async def exchange(self, request: ClientRequest[T]) -> ClientResponse[T]:
+    async def exchange(
+        self,
+        request: ClientRequest[T],
+        *,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> ClientResponse[T]:
         """Send a request; return its result with status, headers and whole body. Raises APIError."""
-        return await self.drive(self.session.exchange(request))
+        return await self.drive(self.session.with_options(timeout, max_retries, headers).exchange(request))
 
     async def drive(self, flow: Flow[T]) -> T:
         """Send the requests of a flow and wait out its pauses; return its result. Raises what the flow raises."""
@@ -201,7 +246,8 @@ class AsyncClient(_BaseClient):
             flow.close()
 
     async def aclose(self) -> None:
-        """Close the connections, unless an `http` of the caller's was passed."""
+        """Close the client, and its connections unless an `http` of the caller's was passed."""
+        self._closed = True
         if self._owns_http:
             await self._http.aclose()
 
@@ -214,6 +260,7 @@ class AsyncClient(_BaseClient):
         await self.aclose()
 
     async def _send(self, prepared: PreparedRequest) -> RawResponse:
+        self._check_open()
         if (cached := self._cached(prepared)) is not None:
             return cached
         deadline, body = time.monotonic() + prepared.timeout, bytearray()
@@ -230,6 +277,8 @@ class AsyncClient(_BaseClient):
                     _append(body, chunk, deadline, prepared)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise _connection_error(prepared, error) from None
+        except RuntimeError as error:
+            raise _closed_error(self._http.is_closed, error) from None
         return self._remember(prepared, _raw(response, body))
 
     @staticmethod
@@ -256,6 +305,12 @@ def _raw(response: httpx2.Response, body: bytearray) -> RawResponse:
 
 
 def _connection_error(prepared: PreparedRequest, error: Exception) -> APIConnectionError:
+    sent = not isinstance(error, NOTHING_SENT)
     if isinstance(error, httpx2.TimeoutException):
-        return APITimeoutError(f"no answer within {prepared.timeout:g} s", request=prepared.label)
-    return APIConnectionError(f"{type(error).__name__}: {' '.join(str(error).split())}", request=prepared.label)
+        return APITimeoutError(f"no answer within {prepared.timeout:g} s", request=prepared.label, sent=sent)
+    message = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return APIConnectionError(message, request=prepared.label, sent=sent)
+
+
+def _closed_error(is_closed: bool, error: RuntimeError) -> Exception:
+    return ClientClosed("the `http` that was passed is closed; pass one that is open") if is_closed else error

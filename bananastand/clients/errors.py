@@ -3,17 +3,20 @@
 BananastandError
     MissingKey              there is no key, or one that cannot be sent
     APIError                .request is what was called, .body the response
-        APIConnectionError      no response, or the connection broke
+        APIConnectionError      no response, or the connection broke; .sent is False if nothing was sent
             APITimeoutError         no response in time; also a TimeoutError
         APIStatusError          .status, .headers; one class for each documented status
             BadRequestError 400, AuthenticationError 401, PaymentRequiredError 402, PermissionDeniedError 403,
             NotFoundError 404, PayloadTooLargeError 413, TeapotError 418, UnprocessableError 422, BusyError 423,
             RateLimitError 429, RequestCancelledError 499, ServerError 5xx
         APIResponseError        the response does not fit the contract
-        APIRefusedError         an error inside a response of status 200
-    TaskFailed              the API worked, the task failed; .task
+        APIRefusedError         a failure inside a response of status 200; also a TaskFailed
+    TaskFailed              the API worked, the work failed; .task
     DeadlineExceeded        the work was not done in time; also a TimeoutError
+    ClockStopped            the work waits for a mock's clock that stands still; .task
     CallCancelled           `cancelled` returned true
+    ClientClosed            the client was closed before the call
+    InvalidWebhook          a webhook has another signature, or is no event
 """
 
 from __future__ import annotations
@@ -32,7 +35,10 @@ __all__ = [
     "BananastandError",
     "BusyError",
     "CallCancelled",
+    "ClientClosed",
+    "ClockStopped",
     "DeadlineExceeded",
+    "InvalidWebhook",
     "MissingKey",
     "NotFoundError",
     "PayloadTooLargeError",
@@ -66,12 +72,20 @@ class APIError(BananastandError):
     """
 
     def __init__(self, message: str, *, request: str, body: object = None) -> None:
-        super().__init__(f"{request}: {message}")
+        Exception.__init__(self, f"{request}: {message}")  # a subclass has a second base, with arguments of its own
         self.message, self.request, self.body = message, request, body
 
 
 class APIConnectionError(APIError):
-    """There was no response, or the connection broke before its end."""
+    """There was no response, or the connection broke before its end.
+
+    Attributes:
+        sent: Whether the provider may have got the request; false if no connection came about.
+    """
+
+    def __init__(self, message: str, *, request: str, sent: bool = True) -> None:
+        super().__init__(message, request=request)
+        self.sent = sent
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
@@ -138,15 +152,19 @@ class APIResponseError(APIError):
     """The response has a success status and does not fit the contract."""
 
 
-class APIRefusedError(APIError):
-    """The response has status 200 and says that the call failed."""
-
-
 class TaskFailed(BananastandError):
-    """The API worked, the task failed. `task` is its last state."""
+    """The API worked, the work failed: a task, or a run. `task` is its last state."""
 
     def __init__(self, message: str, task: object) -> None:
         super().__init__(message)
+        self.task = task
+
+
+class APIRefusedError(APIError, TaskFailed):
+    """The response has status 200 and says that the run failed. `task` is the run."""
+
+    def __init__(self, message: str, *, request: str, body: object = None, task: object = None) -> None:
+        super().__init__(message, request=request, body=body)
         self.task = task
 
 
@@ -158,8 +176,24 @@ class DeadlineExceeded(BananastandError, TimeoutError):
         self.task = task
 
 
+class ClockStopped(BananastandError):
+    """The work waits for the clock of a mock, which stands still. `task` is its last state."""
+
+    def __init__(self, message: str, task: object) -> None:
+        super().__init__(message)
+        self.task = task
+
+
 class CallCancelled(BananastandError):
     """`cancelled` returned true while the client waited."""
+
+
+class ClientClosed(BananastandError):
+    """The client, or the HTTP client that was passed to it, was closed before the call."""
+
+
+class InvalidWebhook(BananastandError, ValueError):
+    """A webhook's signature is not that of its body, or its body is no event."""
 
 
 _BY_STATUS: dict[int, type[APIStatusError]] = {

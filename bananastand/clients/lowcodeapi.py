@@ -14,10 +14,15 @@ class LowCodeAPI(ProviderAPI):
     """A provider behind LowCodeAPI, by its name there."""
 
     key_variable = "LOWCODEAPI_TOKEN"
+    base_variable = "LOWCODEAPI_BASE_URL"
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.base_url = f"https://api.lowcodeapi.com/{name}"
+
+    def base_of(self, text: str) -> str:
+        """Return the provider's address at a gateway."""
+        return f"{text.rstrip('/')}/{self.name}"
 
     def sign(self, request: ClientRequest[Any], key: str, query: dict[str, object], headers: dict[str, str]) -> object:
         """Put the token into the query, whatever the method (A:13-16, C:54)."""

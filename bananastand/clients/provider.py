@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from .request import ClientRequest
 
-__all__ = ["ProviderAPI", "parse_seconds"]
+__all__ = ["ProviderAPI", "parse_retry_after", "parse_seconds"]
 
 
 class ProviderAPI(ABC):
@@ -17,12 +19,14 @@ class ProviderAPI(ABC):
     Attributes:
         name: The provider's name, as in error messages.
         base_url: URL without a slash at the end.
+        base_variable: Environment variable of a URL in place of `base_url`.
         key_variable: Environment variable of the API key.
         admin_variable: Environment variable of the admin key, where the provider has one.
     """
 
     name: str
     base_url: str
+    base_variable: str
     key_variable: str
     admin_variable: str | None = None
 
@@ -39,6 +43,10 @@ class ProviderAPI(ABC):
         Returns:
             The JSON body to send.
         """
+
+    def base_of(self, text: str) -> str:
+        """Return the base URL that the environment variable's text means."""
+        return text
 
     def url_of(self, base_url: str, path: str) -> str:
         """Return the URL of a path."""
@@ -62,11 +70,22 @@ class ProviderAPI(ABC):
         """Return the text of an error's body, or None if it has none."""
 
     def retry_after(self, headers: Mapping[str, str], now: float) -> float | None:
-        """Return the seconds that the provider asks to wait; `now` is seconds since 1970."""
-        return parse_seconds(headers.get("retry-after"))
+        """Return the seconds that the provider asks to wait, by Retry-After; `now` is seconds since 1970."""
+        return parse_retry_after(headers.get("retry-after"), now)
 
 
 def parse_seconds(text: str | None) -> float | None:
     """Return a header's number of seconds, whole or with a decimal point; None for anything else."""
     digits = (text or "").replace(".", "", 1)
     return float(text or "") if digits.isascii() and digits.isdigit() else None
+
+
+def parse_retry_after(text: str | None, now: float) -> float | None:
+    """Return the seconds from `now` that Retry-After asks to wait, given as seconds or as a date; None for neither."""
+    if (seconds := parse_seconds(text)) is not None or not text:
+        return seconds
+    try:
+        moment = parsedate_to_datetime(text)
+        return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None

@@ -53,6 +53,7 @@ class ClientRequest(Generic[T]):
         admin: Sign with the admin key.
         redirect: A redirect is the expected response; it is not followed.
         fresh: Never answer from the cache.
+        hidden: Part of the path that messages and logs show masked, such as a key.
     """
 
     result: Any
@@ -70,6 +71,7 @@ class ClientRequest(Generic[T]):
     admin: bool = False
     redirect: bool = False
     fresh: bool = False
+    hidden: str = field(default="", repr=False)
 
     @property
     def repeatable(self) -> bool:
@@ -87,7 +89,7 @@ class PreparedRequest:
         headers: All headers, with the key.
         content: Body.
         timeout: Seconds for the whole response.
-        label: Method and URL without key and query, for messages.
+        label: Method and URL without key and query, for messages and logs.
         cacheable: The response may be given again to an equal request.
     """
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from .fields import InferredField, is_strict
 
 __all__ = ["CamelModel", "ClientResponse", "RawResponse", "ResponseModel", "media_reader"]
 
@@ -18,6 +21,17 @@ class ResponseModel(BaseModel):
     """Part of a response. Fields that the contract does not list stay readable as attributes."""
 
     model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)  # an import builds none of them
+
+    @model_validator(mode="after")
+    def _has_all_fields(self, info: ValidationInfo) -> Self:
+        """Refuse an answer without a field of the contract, for a strict client."""
+        if is_strict(info):
+            for name, field in type(self).model_fields.items():
+                if name not in self.model_fields_set and any(
+                    isinstance(mark, InferredField) for mark in field.metadata
+                ):
+                    raise PydanticCustomError("missing", "{name}: Field required", {"name": field.alias or name})
+        return self
 
 
 class CamelModel(ResponseModel):

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from .errors import APITimeoutError, CallCancelled, DeadlineExceeded
+from .clock import ADVANCE, ServerClock
+from .errors import APITimeoutError, CallCancelled, ClockStopped, DeadlineExceeded
 from .request import ClientRequest
 from .session import ClientSession, Flow, Pause
 
@@ -32,6 +33,8 @@ def wait(
 ) -> Flow[T]:
     """Send a request again and again, past the cache, until its result is finished.
 
+    A mock whose virtual clock moves on request is asked to move it, in place of a pause.
+
     Args:
         session: The client's session.
         check: The request that returns the state.
@@ -47,23 +50,36 @@ def wait(
 
     Raises:
         DeadlineExceeded: The deadline is over.
+        ClockStopped: The clock of the mock stands still.
         CallCancelled: `cancelled` returned true.
     """
-    until, last = time.monotonic() + deadline, None
+    until, last, timeout = time.monotonic() + deadline, None, session.timeout_of(check)
+    session = replace(
+        session, call_timeout=None
+    )  # its timeout is the one of this call, or what is left of the deadline
     while True:
         if cancelled is not None and cancelled():
             raise CallCancelled(f"{describe(last)} and no longer waited for")
-        timeout = min(check.timeout or session.timeout, max(until - time.monotonic(), SHORTEST))
+        within = min(timeout, max(until - time.monotonic(), SHORTEST))
+        clock = None
         try:
-            last = yield from session.send(replace(check, fresh=True, timeout=timeout))
+            response = yield from session.exchange(replace(check, fresh=True, timeout=within))
         except APITimeoutError:
             if time.monotonic() < until:
                 raise
         else:
+            last, clock = response.result, ServerClock.of(response.headers)
             if on_check is not None:
                 on_check(last)
             if is_finished(last):
                 return last
+        if clock is not None and not clock.moves:
+            raise ClockStopped(f"{describe(last)}, and {clock.advice()}", last)
         if (remaining := until - time.monotonic()) <= 0:
             raise DeadlineExceeded(f"{describe(last)} after {deadline:g} s", last)
-        yield Pause(min(poll, remaining), cancelled)
+        pause = min(poll, remaining)
+        if clock is None:
+            yield Pause(pause, cancelled)
+        else:
+            until -= pause
+            check = replace(check, headers={**check.headers, ADVANCE: f"{pause:.3f}"})

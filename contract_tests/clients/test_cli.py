@@ -39,7 +39,7 @@ def test_every_operation_is_listed_and_explained(provider: str) -> None:
 
 
 def test_an_answer_is_printed_as_json(bananadev: Any) -> None:
-    where = ("--base-url", bananadev.base_url, "--as", bananadev.key)
+    where = ("--url", bananadev.base_url, "--key", bananadev.key)
 
     done = run("bananadev", "run", "--model-key", "value", "--model-inputs", '{"prompt": "a ripe banana"}', *where)
 
@@ -49,9 +49,24 @@ def test_an_answer_is_printed_as_json(bananadev: Any) -> None:
     assert answer["modelOutputs"]
 
 
+def test_the_key_of_an_operation_and_that_of_the_connection_are_told_apart(paperbanana: Any) -> None:
+    where = ("--url", paperbanana.base_url, "--admin-key", paperbanana.admin_key)
+    key = json.loads(run("paperbanana", "create-key", "--name", "mine", *where).stdout)["key"]
+
+    assert json.loads(run("paperbanana", "get-key", "--api-key", key, *where).stdout)["name"] == "mine"
+    assert json.loads(run("paperbanana", "get-health", "--url", paperbanana.base_url).stdout)["status"] == "ok"
+    assert "--upload-key" in run("banana", "build-project", "--help").stdout
+
+
+def test_the_address_may_come_from_the_environment(falai: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOWCODEAPI_BASE_URL", falai.base_url.removesuffix("/falai"))
+
+    assert json.loads(run("falai", "list-models", "--limit", "1", "--key", falai.key).stdout)["models"]
+
+
 def test_an_argument_is_read_from_a_file_and_an_answer_written_to_one(falai: Any, tmp_path: Path) -> None:
     (tmp_path / "requests.json").write_text('[{"method": "GET", "path": "/v1/pricing"}]')
-    where = ("--base-url", falai.base_url, "--as", falai.key, "-o", str(tmp_path / "answer.json"))
+    where = ("--url", falai.base_url, "--key", falai.key, "-o", str(tmp_path / "answer.json"))
 
     done = run("falai", "batch", "--requests", f"@{tmp_path / 'requests.json'}", *where)
 
@@ -85,7 +100,7 @@ def test_a_mistake_is_one_line_and_exit_status_two(
 
 
 def test_a_providers_refusal_is_one_line_and_exit_status_one(bananadev: Any) -> None:
-    done = run("bananadev", "get-model", "--model-key", "none", "--base-url", bananadev.base_url, "--as", bananadev.key)
+    done = run("bananadev", "get-model", "--model-key", "none", "--url", bananadev.base_url, "--key", bananadev.key)
 
     assert done.exit_code == 1
     assert "404 Model not found" in done.stderr

@@ -21,7 +21,8 @@ from bananastand.clients import Banana, BananaDev, FalAI, GoBananas, PaperBanana
 from bananastand.clients.paperbanana import calls, verify_webhook
 from bananastand.clients.provider import parse_seconds
 from bananastand.clients.session import ClientSession
-from contracts import FILES, contract, operations
+from client_calls import CLIENTS
+from contracts import contract, operations
 
 KEY = "at_r0123456789abcdef0123456789abcdef"
 TASK = {
@@ -132,7 +133,7 @@ def test_an_invalid_base_url_is_a_connection_error(base: str) -> None:
         client.get_task("a")
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", CLIENTS)
 def test_every_documented_status_has_a_class_of_its_own(name: str) -> None:
     documented = {int(status) for operation in operations(contract(name)) for status in operation.spec["responses"]
                   if status.isdigit() and int(status) >= 400}  # fmt: skip
@@ -232,8 +233,8 @@ def test_a_retry_waits_for_the_rate_limit_reset_with_jitter() -> None:
     assert (some.pause(bananas.get_profile(), 0, 0, refusal(429, x_ratelimit_reset="900"), 1000.0) or 9) <= 0.5
 
 
-@pytest.mark.parametrize("text", ["", "\u00b2", "soon", "-1", "1.2.3", "Wed, 21 Oct 2015 07:28:00 GMT"])
-def test_a_retry_after_that_is_no_number_is_ignored(text: str) -> None:
+@pytest.mark.parametrize("text", ["", "\u00b2", "soon", "-1", "1.2.3"])
+def test_a_retry_after_that_is_no_time_is_ignored(text: str) -> None:
     assert parse_seconds(text) is None
     assert (session(PaperBanana).pause(calls.get_task("a"), 0, 0, refusal(429, retry_after=text), 0) or 9) <= 0.5
 

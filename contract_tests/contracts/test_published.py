@@ -25,6 +25,7 @@ LIVE = {
     "falai": "https://api.lowcodeapi.com/falai",
     "banana-native": "https://api.banana.dev",
     "fal-native": "https://api.fal.ai",
+    "fal-queue": "https://queue.fal.run",
     "gobananas": "https://gobananasai.com",
     "paperbanana": "https://api.paperbanana.me",
 }
@@ -140,6 +141,8 @@ def test_every_list_of_an_answer_says_what_is_in_it(name: str) -> None:
 
 def arrays(document: Any, schema: Any, above: tuple[str, ...]) -> Iterator[Any]:
     """Every schema of a list below a schema."""
+    if not isinstance(schema, dict):
+        return
     if "$ref" in schema:
         if schema["$ref"] not in above:
             yield from arrays(document, resolve(document, schema), (*above, schema["$ref"]))

@@ -38,8 +38,11 @@ def mock_server() -> Iterator[RunningServer]:
 
 @pytest.fixture
 def stand(mock_server: RunningServer) -> Iterator[MockSession]:
-    """A new world with a virtual clock and seed 0. The test fails if a response in it did not fit its contract."""
-    session = mock_server.stand()
+    """A new world with seed 0 and a virtual clock, which our clients advance where they would sleep.
+
+    The test fails if a response in it did not fit its contract.
+    """
+    session = mock_server.stand(auto_advance=True)
     yield session
     breaches = session.world.breaches
     mock_server.asgi.worlds.remove(session.world)

@@ -254,9 +254,20 @@ class RunningServer:
         """The world of the well-known keys."""
         return MockSession(self, self.asgi.worlds.default)
 
-    def stand(self, *, kind: Kind = "development", seed: int | None = 0, virtual: bool = True) -> MockSession:
-        """Make a new world. With the same `seed` a test repeats itself; None draws one."""
-        return MockSession(self, self.asgi.worlds.create(kind=kind, seed=seed, virtual=virtual))
+    def stand(
+        self, *, kind: Kind = "development", seed: int | None = 0, virtual: bool = True, auto_advance: bool = False
+    ) -> MockSession:
+        """Make a new world.
+
+        Args:
+            kind: What the world holds.
+            seed: Of its ids and randomness. With the same seed a test repeats itself; None draws one.
+            virtual: Whether its clock moves only when it is advanced.
+            auto_advance: Whether the clients of this project advance a virtual clock where they would sleep.
+        """
+        world = self.asgi.worlds.create(kind=kind, seed=seed, virtual=virtual)
+        world.auto_advance = auto_advance
+        return MockSession(self, world)
 
     def endpoint(self, provider: str) -> Endpoint:
         """Return where a provider answers in the world of the well-known keys. Raises KeyError for an unserved one."""
@@ -304,6 +315,7 @@ def start(
     tls: bool = False,
     proxy: bool = False,
     tunnel: bool = False,
+    auto_advance: bool = False,
 ) -> RunningServer:
     """Start the mocks in this process.
 
@@ -320,6 +332,7 @@ def start(
         tls: As for `RunningServer`, like the next two.
         proxy: As for `RunningServer`.
         tunnel: As for `RunningServer`.
+        auto_advance: As for `RunningServer.stand`, for the default world.
 
     Raises:
         ValueError: There is no provider of one of the names.
@@ -330,6 +343,7 @@ def start(
     chosen: Sequence[str] = names or NAMES
     options: dict[str, Any] = {"kind": kind, "seed": seed, "virtual": virtual}
     server = Server(chosen, runtime=runtime, images=images, vlm=vlm, openapi=openapi, **options)
+    server.worlds.default.auto_advance = auto_advance
     return RunningServer(server, port, tls=tls, proxy=proxy, tunnel=tunnel)
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .base_images import container_engine, engine_environment, make_images, missing_programs
+from .base_images import ImageMaker, engine_environment, engine_problem
 from .corpus import CorpusRepository, read_manifest
 from .lifecycle import LifecycleRun, MatrixCell
 from .page import score, together, write_page
@@ -29,7 +29,8 @@ from .sdk import SdkCaller
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = {
     "process": ROOT / "benchmarks" / "results" / "compatibility.json",
-    "container": ROOT / "benchmarks" / "results" / "compatibility-container.json",
+    "podman": ROOT / "benchmarks" / "results" / "compatibility-podman.json",
+    "buildah": ROOT / "benchmarks" / "results" / "compatibility-buildah.json",
 }
 PAGE = ROOT / "docs" / "compatibility.md"
 HUB = ROOT / "tests" / "support" / "hub.py"
@@ -38,7 +39,11 @@ HUB = ROOT / "tests" / "support" / "hub.py"
 def main() -> int:
     """Measure, and write page and numbers after each repository."""
     options = _options()
-    measured = {builder: {} if options.fresh else _read(path) for builder, path in RESULTS.items()}
+    options.builder = options.builder or [*RESULTS]
+    measured = {
+        builder: {} if options.fresh and builder in options.builder else _read(path)
+        for builder, path in RESULTS.items()
+    }
     for result in measured.values():
         result.setdefault("repositories", {})
     if options.potassium:
@@ -54,16 +59,18 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.compatibility", description=main.__doc__)
     parser.add_argument("--only", action="append", metavar="NAME", help="this repository; may be given again")
-    parser.add_argument("--builder", choices=["process", "container"], action="append", help="default: both")
+    parser.add_argument("--builder", choices=[*RESULTS], action="append", help="default: all")
     parser.add_argument("--potassium", action="store_true", help="compare Potassium's versions instead")
     parser.add_argument("--page", action="store_true", help="write the page anew from what was measured before")
     parser.add_argument("--quick", action="store_true", help="without the repositories marked slow")
     parser.add_argument("--resume", action="store_true", help="leave out what is all green already")
-    parser.add_argument("--fresh", action="store_true", help="forget earlier results of both builders")
+    parser.add_argument("--fresh", action="store_true", help="forget earlier results of these builders")
     parser.add_argument("--limit", type=float, default=300.0, help="seconds for a build")
     parser.add_argument("--folder", type=Path, help="scratch that is kept: environments and models are found again")
+    parser.add_argument("--images", type=Path, help="folder of base images; default: images in the scratch")
     options = parser.parse_args()
     options.folder = (options.folder or Path(tempfile.mkdtemp(prefix="compatibility-"))).resolve()
+    options.images = (options.images or options.folder / "images").resolve()
     return options
 
 
@@ -77,68 +84,57 @@ def _corpus(options: argparse.Namespace, measured: dict[str, dict[str, Any]]) ->
         sys.exit(f"the corpus has no {', '.join(sorted(unknown))}")
     sources = options.folder / "sources"
     sources.mkdir(parents=True, exist_ok=True)
-    builders = options.builder or ("process", "container")
-    engines = _engines(options, selected) if "container" in builders else {}
-    for builder in builders:
+    sdk = SdkCaller(options.folder / "sdks")
+    for builder in options.builder:
         measured[builder] |= _when(builder)
-    requests = options.folder / "hub-requests.log"
-    requests.write_text("")
-    served = _hub(options.folder, selected, requests)
-    with served as hub, PlatformProcess(options.folder, sources, {**engines, **hub}) as platform:
-        sdk = SdkCaller(options.folder / "sdks")
-        for repository in selected:
-            for builder in builders:
-                if options.resume and _is_done(measured[builder]["repositories"].get(repository.name)):
+        requests = options.folder / f"hub-requests-{builder}.log"
+        requests.write_text("")
+        read = lambda: requests.read_text().splitlines()  # noqa: B023, E731
+        place = options.folder if builder == "process" else options.folder / builder
+        (place / "data").mkdir(parents=True, exist_ok=True)
+        engines = {} if builder == "process" else engine_environment(options.images)
+        os.environ.update(engines)
+        images = ImageMaker(options.images, engines)
+        with _hub(options.folder, selected, requests) as hub, PlatformProcess(place, sources, {**engines, **hub}) as up:
+            for repository in selected:
+                earlier = measured[builder]["repositories"].get(repository.name)
+                if options.resume and _is_done(earlier, measured[builder]["commit"]):
                     continue
                 print(f"{repository.name} ({builder})", flush=True)
-                read = lambda: requests.read_text().splitlines()  # noqa: E731
-                life = LifecycleRun(repository, builder, platform, sdk, sources, options.limit, read)
+                if builder != "process" and engine_problem(builder) is None:
+                    images.use(repository, builder, up.data / "stand.toml")
+                life = LifecycleRun(repository, builder, up, sdk, sources, options.limit, read)
                 life.run(_report)
                 _keep_log(life, options.folder / "logs")
                 cells = {name: dataclasses.asdict(cell) for name, cell in life.cells.items()}
                 entry = {"cells": cells, "seconds": life.seconds, "inspected": _said(life.inspected),
-                         "other": life.substitutes()}  # fmt: skip
+                         "other": life.substitutes(), "commit": measured[builder]["commit"]}  # fmt: skip
                 measured[builder]["repositories"][repository.name] = entry
                 _write(measured)
-        if not options.only and "process" in builders:
-            measured["process"]["beside"] = dataclasses.asdict(_beside(platform, sdk, sources, options.limit))
+            if not options.only and builder == "process":
+                measured["process"]["beside"] = dataclasses.asdict(_beside(up, sdk, sources, options.limit))
 
 
-def _is_done(life: dict[str, Any] | None) -> bool:
-    """Whether --resume skips a repository: something was tried, and all of it is green."""
-    oks = [cell["ok"] for cell in life["cells"].values()] if life else []
+def _is_done(life: dict[str, Any] | None, commit: str) -> bool:
+    """Whether --resume skips a repository: something was tried at this commit, and all of it is green."""
+    oks = [cell["ok"] for cell in life["cells"].values()] if life and life.get("commit") == commit else []
     return True in oks and False not in oks
 
 
 def _when(builder: str) -> dict[str, Any]:
     """Return the date, commit and machine of the measurement."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    found = {
+    return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "commit": commit.stdout.strip(),
         "machine": f"{machine.system()} {machine.machine()}, {os.cpu_count()} cores, no GPU used",
     }
-    return found | ({"engine": container_engine()} if builder == "container" else {})
 
 
 def _keep_log(life: LifecycleRun, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     (folder / f"{life.name}.log").write_text("\n".join(life.log))
     (folder / f"{life.name}.inspect").write_text(json.dumps(life.inspected, indent=1))
-
-
-def _engines(options: argparse.Namespace, selected: list[CorpusRepository]) -> dict[str, str]:
-    """Make stand-ins for base images where an engine works, and return the engines' variables."""
-    place = options.folder / "images"
-    environment = engine_environment(place)
-    os.environ.update(environment)
-    if missing_programs() is None and container_engine() is not None:
-        images = make_images(selected, place, environment)
-        data = options.folder / "data"
-        data.mkdir(exist_ok=True)
-        rows = "".join(f'"{pattern}" = "{image}"\n' for pattern, image in images.items())
-        (data / "stand.toml").write_text(f"[images]\n{rows}", encoding="utf-8")
-    return environment
 
 
 def _said(inspected: dict[str, Any]) -> dict[str, Any]:

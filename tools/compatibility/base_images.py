@@ -11,21 +11,25 @@ import functools
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bananastand.platform.building.containers.engines import ENGINES, find_engine
+from bananastand.platform.building.containers.engines import find_engine
 from bananastand.platform.building.dockerfile.dockerfile import parse
 from bananastand.platform.building.environments.base_images import base_image
 
 from .corpus import CorpusRepository
 
-__all__ = ["container_engine", "engine_environment", "make_images", "missing_programs", "no_stand_in"]
+__all__ = ["ImageMaker", "engine_environment", "engine_problem", "no_stand_in"]
 
 PREFIX = "localhost/bananastand-corpus"
 PYENV = Path.home() / ".pyenv" / "versions"
 SUITE = "bookworm"
+TORCH_PYTHON = "3.11"  # of the wheel on disk
+CONDA_PYTHON = "3.9"
+CONDA = Path(__file__).with_name("conda_stand_in.py")
 LIBRARIES = ("libssl3", "libffi8", "libsqlite3-0", "libbz2-1.0", "liblzma5", "libreadline8", "libncursesw6", "zlib1g",
              "libexpat1", "libstdc++6", "ca-certificates")  # fmt: skip
 ASKED = ("git", "curl", "wget", "gcc", "libc6-dev", "ffmpeg", "libgl1", "libglib2.0-0", "libsm6", "libxext6",
@@ -51,46 +55,29 @@ def engine_environment(folder: Path) -> dict[str, str]:
 
 
 @functools.cache
-def container_engine() -> str | None:
-    """Return the engine that the platform uses in this environment, or None."""
-    with tempfile.TemporaryDirectory() as notes:
-        found = asyncio.run(find_engine(ENGINES, Path(notes)))
-    return found.engine.name if found.engine is not None else None
-
-
-def missing_programs() -> str | None:
-    """Return what is missing to make a stand-in, or None."""
+def engine_problem(name: str) -> str | None:
+    """Return why this engine, or the stand-ins, cannot be had in this environment; None if they can."""
     if os.geteuid() != 0:
         return "stand-ins of base images are made by root alone"
-    missing = [program for program in PROGRAMS if shutil.which(program) is None]
-    return f"stand-ins of base images need {', '.join(missing)}" if missing else None
+    if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
+        return f"stand-ins of base images need {', '.join(missing)}"
+    if shutil.which(name) is None:
+        return f"this machine has no {name}"
+    with tempfile.TemporaryDirectory() as notes:
+        found = asyncio.run(find_engine((name,), Path(notes)))
+    return None if found.engine is not None else str(found)
 
 
 def no_stand_in(repository: CorpusRepository) -> str | None:
     """Return why no stand-in of a repository's base image can be made here, or None."""
     for name in _bases(repository):
-        kind = _kind(name)
-        if kind is None:
-            return f"no stand-in for {name} can be made here: its packages come from channels of its own"
-        if kind.startswith("python") and _interpreter(kind.removeprefix("python")) is None:
-            return f"this machine has no Python {kind.removeprefix('python')} for a stand-in of {name}"
+        kind = _kind(name, repository)
+        if kind == "torch" and not _torch_wheel():
+            return f"this machine has no wheel of torch for a stand-in of {name}"
+        python = {"torch": TORCH_PYTHON, "conda": CONDA_PYTHON}.get(kind, kind.removeprefix("python"))
+        if kind.startswith(("python", "torch", "conda")) and _interpreter(python) is None:
+            return f"this machine has no Python {python} for a stand-in of {name}"
     return None
-
-
-def make_images(
-    repositories: Iterable[CorpusRepository], folder: Path, environment: Mapping[str, str]
-) -> dict[str, str]:
-    """Make missing stand-ins, and return the stand-in of each base image.
-
-    Args:
-        folder: Scratch.
-        environment: What engine_environment gave.
-    """
-    names = sorted(
-        {name for repository in repositories if no_stand_in(repository) is None for name in _bases(repository)}
-    )
-    maker = _ImageMaker(folder, {**os.environ, **environment})
-    return {name: maker.image(kind) for name in names if (kind := _kind(name)) is not None}
 
 
 def _bases(repository: CorpusRepository) -> list[str]:
@@ -98,28 +85,48 @@ def _bases(repository: CorpusRepository) -> list[str]:
     return [stage.base for stage in dockerfile.stages if dockerfile.stage(stage.base, stage.index) is None]
 
 
-def _kind(name: str) -> str | None:
-    """Return the kind of stand-in for a published image, or None."""
-    repository = name.partition(":")[0].rpartition("/")[2]
-    if "conda" in repository:
-        return None
-    if repository in ("node", "gcc", "debian", "cuda"):
-        return {"gcc": "debian"}.get(repository, repository)
-    python = base_image(name).python
-    return f"python{python}" if python else None
+def _kind(name: str, repository: CorpusRepository) -> str:
+    """Return the kind of stand-in for a base image of a repository."""
+    image = name.partition(":")[0].rpartition("/")[2]
+    if "conda" in image:
+        return "conda"
+    if image in ("node", "gcc", "debian", "cuda"):
+        return {"gcc": "debian"}.get(image, image)
+    if "torch" in repository.needs and image == "pytorch":
+        return "torch"
+    return f"python{base_image(name).python or TORCH_PYTHON}"
+
+
+def _torch_wheel() -> Path | None:
+    """Return a wheel of a CPU build of torch in the folders that pip looks in, or None."""
+    listed = subprocess.run([sys.executable, "-m", "pip", "config", "get", "global.find-links"],
+                            capture_output=True, text=True).stdout.split()  # fmt: skip
+    tag = f"cp{TORCH_PYTHON.replace('.', '')}"
+    return next((wheel for folder in listed for wheel in Path(folder).glob(f"torch-*+cpu-{tag}-*.whl")), None)
 
 
 def _interpreter(version: str) -> Path | None:
     return next(iter(sorted(PYENV.glob(f"{version}.*"))), None)
 
 
-class _ImageMaker:
-    """Makes images with buildah."""
+class ImageMaker:
+    """Makes images with buildah.
+
+    Args:
+        folder: Scratch.
+        environment: What engine_environment returned.
+    """
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        self._folder, self._environment = folder, environment
+        self._folder, self._environment = folder, {**os.environ, **environment}
 
-    def image(self, kind: str) -> str:
+    def use(self, repository: CorpusRepository, engine: str, file: Path) -> None:
+        """Make the stand-ins of a repository's base images that are missing, and name them in a stand.toml."""
+        rows = "".join(f'"{name}" = "{self._image(_kind(name, repository))}"\n' for name in _bases(repository))
+        if no_stand_in(repository) is None:
+            file.write_text(f'engine = "{engine}"\n[images]\n{rows}', encoding="utf-8")
+
+    def _image(self, kind: str) -> str:
         """Return the name of a stand-in, which is made if it is missing."""
         name = f"{PREFIX}-{kind}"
         if subprocess.run(["buildah", "inspect", "--type=image", name], env=self._environment,
@@ -128,7 +135,8 @@ class _ImageMaker:
             if kind == "debian":
                 self._debian(name)
             else:
-                add = {"node": self._add_node, "cuda": self._add_packages}.get(kind, self._add_python(kind))
+                add = {"node": self._add_node, "cuda": self._add_packages, "torch": self._add_torch,
+                       "conda": self._add_conda}.get(kind, self._add_python(kind))  # fmt: skip
                 self._derive(name, add)
         return name
 
@@ -150,7 +158,7 @@ class _ImageMaker:
         shutil.rmtree(root)
 
     def _derive(self, name: str, add: Callable[[str], None]) -> None:
-        container = self._run("buildah", "from", "--pull-never", self.image("debian"))
+        container = self._run("buildah", "from", "--pull-never", self._image("debian"))
         add(container)
         self._run("buildah", "commit", "--quiet", "--rm", container, name)
 
@@ -181,6 +189,25 @@ class _ImageMaker:
                 _, _, rest = script.read_text().partition("\n")
                 script.write_text(f"#!/usr/local/bin/python{version}\n{rest}")
         return root
+
+    def _add_torch(self, container: str) -> None:
+        """Add the Python of the wheel of torch that lies on disk, and torch, as images of PyTorch have it."""
+        self._add_python(f"python{TORCH_PYTHON}")(container)
+        wheel = _torch_wheel()
+        assert wheel is not None, "no_stand_in has looked"
+        target = self._folder / "torch"
+        shutil.rmtree(target, ignore_errors=True)
+        self._run(
+            sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--target", str(target), str(wheel)
+        )
+        site = f"/usr/local/lib/python{TORCH_PYTHON}/site-packages"
+        self._run("buildah", "add", "--quiet", container, str(target), site)
+        shutil.rmtree(target)
+
+    def _add_conda(self, container: str) -> None:
+        """Add a Python, and a program that takes conda's words and makes virtual environments."""
+        self._add_python(f"python{CONDA_PYTHON}")(container)
+        self._run("buildah", "add", "--quiet", "--chmod", "755", container, str(CONDA), "/usr/local/bin/conda")
 
     def _add_node(self, container: str) -> None:
         node = Path(shutil.which("node") or "").resolve()

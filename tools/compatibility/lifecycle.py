@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .base_images import container_engine, missing_programs, no_stand_in
+from .base_images import engine_problem, no_stand_in
 from .corpus import CorpusCall, CorpusRepository, check_out
 from .expectations import HttpAnswer, mismatch
 from .platform_process import ApiError, PlatformProcess
@@ -26,12 +26,12 @@ from .replicas import replica_failure, wait_for_replicas
 from .sdk import SdkCaller, is_for_sdk
 from .sockets import exposed
 
-__all__ = ["CELLS", "MatrixCell", "LifecycleRun", "fetches", "missing_needs"]
+__all__ = ["BLOCKED", "CELLS", "MatrixCell", "LifecycleRun", "fetches", "missing_needs"]
 
 CELLS = ("inspected", "built", "live", "called", "background", "scaled", "redeployed")
 CALL_LIMIT = 60.0
-NO_ENGINE = "this machine has no container engine that works"
 NO_BACKGROUND = "no background handler"
+BLOCKED = {"built": "not built", "live": "not live"}  # notes of the steps after a failed one
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,8 @@ class _Failed(Exception):
 
 def missing_needs(repository: CorpusRepository, builder: str) -> str | None:
     """Return why this machine cannot try the repository, or None."""
-    if builder == "container":
-        if missing := missing_programs():
-            return missing
-        if container_engine() is None:
-            return NO_ENGINE
-        return no_stand_in(repository) or ("its libraries are tried without a container" if repository.slow else None)
+    if builder != "process":
+        return engine_problem(builder) or no_stand_in(repository)
     for need in repository.needs:
         names = need.split(" or ")
         programs = {"redis": [], "torch": []}.get(need, names)
@@ -98,6 +94,7 @@ class LifecycleRun:
         hub_requests: Callable[[], list[str]] = list,
     ) -> None:
         self.repository, self.builder, self.platform, self.sdk, self.limit = repository, builder, platform, sdk, limit
+        self._kind = "process" if builder == "process" else "container"
         self.source = check_out(repository, folder)
         self.name = f"{repository.name}-{builder}"
         self.cells = dict[str, MatrixCell]()
@@ -105,8 +102,7 @@ class LifecycleRun:
         self.seconds = dict[str, float]()
         self.log = list[str]()
         self._environment = dict[str, str]()
-        has_own_network = builder == "container" and container_engine() in ("docker", "podman")
-        self._host = _own_address() if has_own_network else "127.0.0.1"  # of what an app of the corpus calls
+        self._host = _own_address() if builder == "podman" else "127.0.0.1"  # of what an app of the corpus calls
         self._hub_requests = hub_requests
 
     def run(self, report: Callable[[str, MatrixCell], None]) -> None:
@@ -123,7 +119,7 @@ class LifecycleRun:
         lacking, blocked = missing_needs(self.repository, self.builder), None
         for name, step in steps.items():
             began = time.monotonic()
-            if lacking is not None and self.builder == "container":
+            if lacking is not None and self.builder != "process":
                 cell = MatrixCell(None, lacking)
             elif name == "background" and self.repository.background is None:
                 cell = MatrixCell(None, NO_BACKGROUND)
@@ -136,7 +132,7 @@ class LifecycleRun:
             if name == "inspected" and lacking:
                 blocked = lacking
             if name in ("built", "live") and cell.ok is False and blocked is None:
-                blocked = f"not {name}"
+                blocked = BLOCKED[name]
         self.remove()
 
     def call(self) -> MatrixCell:
@@ -181,7 +177,7 @@ class LifecycleRun:
     def _build(self) -> MatrixCell:
         new_requests = self._since()
         self._first = self.platform.deploy(
-            self.name, self.source, self.builder, limit=self.limit, environment=self._environment
+            self.name, self.source, self._kind, limit=self.limit, environment=self._environment
         )
         self.seconds, self.log = self._first["seconds"], self._first["log"]
         if self._first["state"] != "live" and "deploying" not in self.seconds:
@@ -267,7 +263,7 @@ class LifecycleRun:
         new_requests = self._since()
         self._project(min_replicas=0)
         again = self.platform.deploy(
-            self.name, self.source, self.builder, limit=self.limit, environment=self._environment
+            self.name, self.source, self._kind, limit=self.limit, environment=self._environment
         )
         if again["state"] != "live":
             raise _Failed(again["error"] or "failed without a reason")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from .corpus import CorpusRepository
-from .lifecycle import CELLS, NO_BACKGROUND
+from .lifecycle import BLOCKED, CELLS, NO_BACKGROUND
 
 __all__ = ["score", "together", "write_page"]
 
 IMAGES = (
     "The containers' base images are substitutes, made on the machine: Debian with the Python or Node of the published",
-    "image, mapped by `[images]` of `stand.toml`. They have no CUDA and no torch.",
+    "image, mapped by `[images]` of `stand.toml`. They have no CUDA. For the heavy repositories they have Python 3.11",
+    "and a CPU build of torch 2.13. In the place of conda they have a program that takes its words and makes virtual",
+    "environments: no channel of conda was reachable.",
 )
 MARKS = {True: "yes", False: "**no**", None: "-"}
 
@@ -41,7 +44,7 @@ def write_page(repositories: list[CorpusRepository], measured: dict[str, dict[st
         "",
         "```text",
         "python -m tools.compatibility            # the whole corpus; --only NAME for one, --resume to go on",
-        "python -m tools.compatibility --builder container # the column of containers alone",
+        "python -m tools.compatibility --builder podman # one column alone: process, podman or buildah",
         "python -m tools.compatibility --potassium # Potassium's versions against their own servers",
         "```",
         "",
@@ -69,12 +72,13 @@ def _when(measured: dict[str, dict[str, Any]]) -> list[str]:
         green, tried = score(together({builder: result}))
         if not tried:
             continue
-        engine = f" by {result['engine']}" if result.get("engine") else ""
+        commits = Counter(life.get("commit", result["commit"]) for life in result["repositories"].values())
+        places = [f"{commit} ({count} repositories)" for commit, count in commits.most_common()]
         lines.append(
-            f"- {builder}{engine}: {green} of {tried}, measured {result['date']} at commit {result['commit']}, "
-            f"{result['machine']}."
+            f"- {builder}: {green} of {tried} ({100 * green / tried:.1f} %), measured {result['date']} at commit "
+            f"{', '.join(places)}, {result['machine']}."
         )
-    if any(result.get("engine") for result in measured.values()):
+    if any(builder != "process" and result.get("repositories") for builder, result in measured.items()):
         lines += ["", *IMAGES]
     return [*lines, ""]
 
@@ -116,7 +120,7 @@ def _reasons(repositories: list[CorpusRepository], results: dict[str, Any]) -> l
             said = set[str]()
             for name, cell in life["cells"].items():
                 note = _plain(cell["note"])
-                if cell["ok"] is False and not note.startswith("not "):
+                if cell["ok"] is False and note not in BLOCKED.values():
                     red.append(f"- {repository.name}, {builder}, {name}: {note}")
                 if cell["ok"] is None and note not in said and note != NO_BACKGROUND:
                     said.add(note)

@@ -27,18 +27,21 @@ from contracts import FILES, Operation, contract, operations, resolve  # noqa: E
 from examples import DIFFERING, answers_of_documents  # noqa: E402
 from snippets import snippets  # noqa: E402
 from tools.fidelity.evidence import RECORD, Fact, stored, write  # noqa: E402
+from witness_fields import fields, witnessed  # noqa: E402
+from witnesses import is_accepted, witnesses  # noqa: E402
 
 __all__ = ["PAGE", "page"]
 
 PAGE = ROOT / "docs" / "fidelity.md"
 AXES = ("operation", "served", "our client", "its snippets", "example", "schema", "errors got", "lives", "live")
+WITNESSES = ("client", "witnesses", "readings", "refused before", "refused now", "fields", "inferred")
 WORDS = ("operation", "address", "request", "response", "state that it keeps", "invented by the mock")
 
 
 def page() -> str:
     """Returns the page: all contracts, in the order of their files."""
     facts = stored()
-    parts = [(HERE / "head.md").read_text(encoding="utf-8")]
+    parts = [(HERE / "head.md").read_text(encoding="utf-8"), *witness_rows(), ""]
     for name in FILES:
         document = contract(name)
         own = [operation for operation in operations(document) if "operationId" in operation.spec]
@@ -46,6 +49,25 @@ def page() -> str:
         parts += [_heads(AXES), *(axes(name, item, facts) for item in own), ""]
         parts += [_heads(WORDS), *(words(item) for item in own), ""]
     return "\n".join(parts)
+
+
+def witness_rows() -> list[str]:
+    """Returns the table of the witnesses: how the clients read them, and how many fields none of them shows."""
+    rows = [_heads(WITNESSES)]
+    for name in CLIENTS:
+        own = [witness for witness in witnesses() if witness.provider == name]
+        readings = [(witness, method) for witness in own for method in witness.methods]
+        cells = (
+            f"`{name}`",
+            len(own),
+            len(readings),
+            sum(len(witness.refused_before) for witness in own),
+            sum(not is_accepted(witness, method) for witness, method in readings),
+            len(fields(name)),
+            sum(field.inferred and place not in witnessed(name) for place, field in fields(name).items()),
+        )
+        rows.append(f"| {' | '.join(map(str, cells))} |")
+    return rows
 
 
 def axes(name: str, found: Operation, facts: dict[Fact, list[str]]) -> str:

@@ -23,6 +23,7 @@ __all__ = ["AsyncBanana", "Banana"]
 class _BananaAPI(ProviderAPI):
     name = "banana"
     base_url = "https://api.banana.dev"
+    base_variable = "BANANA_BASE_URL"
     key_variable = "BANANA_API_KEY"
 
     def sign(self, request: ClientRequest[Any], key: str, query: dict[str, object], headers: dict[str, str]) -> object:
@@ -75,6 +76,7 @@ class Banana(Client):
 
     def build_log(self, build_id: str) -> Iterator[LogLine]:
         """Iterate over the lines of a build's log as they come, to its end. Needs the package `websockets`."""
+        self._check_open()
         return follow(self.session, build_id)
 
 
@@ -99,4 +101,5 @@ class AsyncBanana(AsyncClient):
 
     def build_log(self, build_id: str) -> AsyncIterator[LogLine]:
         """Iterate over the lines of a build's log as they come, to its end. Needs the package `websockets`."""
+        self._check_open()
         return follow_async(self.session, build_id)

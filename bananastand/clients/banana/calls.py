@@ -62,7 +62,7 @@ def start_run(
         The run; `call_id` checks one that is not finished.
 
     Raises:
-        APIRefusedError: The run failed: status 200 and an error in the message.
+        TaskFailed: The run failed: status 200 and an error in the message.
     """
     body = without_none(id=id, modelKey=model_key, startOnly=start_only) | {"modelInputs": model_inputs}
     return ClientRequest(StartedRun, "POST", "/start/v4", json={**body, "created": int(time.time())}, timeout=HOLD)
@@ -79,7 +79,7 @@ def check_run(call_id: str, *, long_poll: bool | None = None, id: str | None = N
         id: Id of this request.
 
     Raises:
-        APIRefusedError: The run failed: status 200 and an error in the message.
+        TaskFailed: The run failed: status 200 and an error in the message.
     """
     body = without_none(id=id, callID=call_id, longPoll=long_poll, created=int(time.time()))
     return ClientRequest(CheckedRun, "POST", "/check/v4", json=body, timeout=HOLD, idempotent=True)
@@ -280,8 +280,8 @@ def wait_for_run(
     Args:
         session: The client's session; a client passes its own.
         call_id: `call_id` of its start.
-        poll: Seconds between two checks; 3 to 5 are good.
-        deadline: Seconds after which waiting ends.
+        poll: Seconds between two checks, from 0; 3 to 5 are good.
+        deadline: Seconds after which waiting ends, from 0.
         on_check: Called with each checked state.
         cancelled: Returns true once waiting is to end; asked at least ten times a second.
 
@@ -289,7 +289,7 @@ def wait_for_run(
         The finished run.
 
     Raises:
-        APIRefusedError: The run failed.
+        TaskFailed: The run failed.
         DeadlineExceeded: The deadline is over; the work may go on.
         CallCancelled: `cancelled` returned true.
     """
@@ -323,8 +323,8 @@ def run_and_wait(
         session: The client's session; a client passes its own.
         model_key: Key of a model.
         model_inputs: Any JSON; the model receives it as it is.
-        poll: Seconds between two checks; 3 to 5 are good.
-        deadline: Seconds after which waiting ends.
+        poll: Seconds between two checks, from 0; 3 to 5 are good.
+        deadline: Seconds after which waiting ends, from 0.
         on_check: Called with each checked state.
         cancelled: Returns true once waiting is to end; asked at least ten times a second.
 
@@ -332,12 +332,12 @@ def run_and_wait(
         The finished run.
 
     Raises:
-        APIRefusedError: The run failed.
+        TaskFailed: The run failed.
         DeadlineExceeded: The deadline is over; the work may go on.
         CallCancelled: `cancelled` returned true.
     """
     started = yield from session.send(start_run(model_key, model_inputs))
-    if started.finished:
+    if started.has_outputs:
         return started
     if not started.call_id:
         raise APIRefusedError("neither finished nor to be checked", request="POST /start/v4", body=started.model_dump())

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from ..bananadev.models import CheckedRun, StartedRun
+from ..fields import Inferred, InferredList
 from ..response import CamelModel
 
 __all__ = ["Build", "CheckedRun", "Deployment", "LogLine", "Project", "ProjectList", "StartedRun", "Upload"]
 
 
 class Project(CamelModel):
-    """Settings of a project; times in seconds."""
+    """Settings of a project; times in seconds. A project that was just created may have its id alone."""
 
     id: str
-    team_id: str
-    min_replicas: int
-    max_replicas: int
-    inference_timeout: int
-    idle_timeout: int
+    team_id: Inferred[str] = None
+    min_replicas: Inferred[int] = None
+    max_replicas: Inferred[int] = None
+    inference_timeout: Inferred[int] = None
+    idle_timeout: Inferred[int] = None
     name: str | None = None
 
 
 class ProjectList(CamelModel):
     """All projects of the team."""
 
-    results: list[Project]
+    results: InferredList[Project] = []
 
 
 class Upload(CamelModel):

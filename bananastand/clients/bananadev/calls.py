@@ -61,7 +61,7 @@ def start_run(model_key: str, model_inputs: Any, *, start_only: bool | None = No
         AuthenticationError: 401: the key is unknown or revoked.
         RateLimitError: 429: too many requests, after the retries.
         NotFoundError: 404: there is no model of that name or id.
-        APIRefusedError: The run failed: status 200 and an error in the message.
+        TaskFailed: The run failed: status 200 and an error in the message.
     """
     body = without_none(modelKey=model_key, startOnly=start_only) | {"modelInputs": model_inputs}
     return ClientRequest(StartedRun, "POST", "/v1/start", json=body)
@@ -81,7 +81,7 @@ def check_run(id: str, model_key: str) -> ClientRequest[CheckedRun]:
         AuthenticationError: 401: the key is unknown or revoked.
         RateLimitError: 429: too many requests, after the retries.
         NotFoundError: 404: there is no model of that name or id.
-        APIRefusedError: The run failed: status 200 and an error in the message.
+        TaskFailed: The run failed: status 200 and an error in the message.
     """
     return ClientRequest(CheckedRun, "POST", "/v1/check", json={"id": id, "modelKey": model_key}, idempotent=True)
 
@@ -103,7 +103,7 @@ def run(model_key: str, model_inputs: Any) -> ClientRequest[StartedRun]:
         AuthenticationError: 401: the key is unknown or revoked.
         RateLimitError: 429: too many requests, after the retries.
         NotFoundError: 404: there is no model of that name or id.
-        APIRefusedError: The run failed: status 200 and an error in the message.
+        TaskFailed: The run failed: status 200 and an error in the message.
     """
     return ClientRequest(StartedRun, "POST", "/v1/run", json={"modelKey": model_key, "modelInputs": model_inputs})
 
@@ -214,8 +214,8 @@ def wait_for_run(
         session: The client's session; a client passes its own.
         id: `id` or `call_id` of its start.
         model_key: Key of a model.
-        poll: Seconds between two checks; 3 to 5 are good.
-        deadline: Seconds after which waiting ends.
+        poll: Seconds between two checks, from 0; 3 to 5 are good.
+        deadline: Seconds after which waiting ends, from 0.
         on_check: Called with each checked state.
         cancelled: Returns true once waiting is to end; asked at least ten times a second.
 
@@ -223,7 +223,7 @@ def wait_for_run(
         The finished run.
 
     Raises:
-        APIRefusedError: The run failed.
+        TaskFailed: The run failed.
         DeadlineExceeded: The deadline is over; the work may go on.
         CallCancelled: `cancelled` returned true.
     """
@@ -257,8 +257,8 @@ def run_and_wait(
         session: The client's session; a client passes its own.
         model_key: Key of a model.
         model_inputs: Any JSON; the model receives it as it is.
-        poll: Seconds between two checks; 3 to 5 are good.
-        deadline: Seconds after which waiting ends.
+        poll: Seconds between two checks, from 0; 3 to 5 are good.
+        deadline: Seconds after which waiting ends, from 0.
         on_check: Called with each checked state.
         cancelled: Returns true once waiting is to end; asked at least ten times a second.
 
@@ -266,12 +266,12 @@ def run_and_wait(
         The finished run.
 
     Raises:
-        APIRefusedError: The run failed.
+        TaskFailed: The run failed.
         DeadlineExceeded: The deadline is over; the work may go on.
         CallCancelled: `cancelled` returned true.
     """
     started = yield from session.send(run(model_key, model_inputs))
-    if started.finished:
+    if started.has_outputs:
         return started
     if not started.call_id:
         raise APIRefusedError("neither finished nor to be checked", request="POST /v1/run", body=started.model_dump())

@@ -1,4 +1,4 @@
-"""What Banana.dev behind LowCodeAPI returns, as its contract says."""
+"""What Banana.dev behind LowCodeAPI returns. Its document shows no answer, so every field may be missing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from ..fields import Inferred, InferredList, InferredMap, InferredOrNull, Open
 from ..response import CamelModel
 
 __all__ = [
@@ -32,23 +33,28 @@ Status = Literal["queued", "building", "deploying", "live", "failed"]
 class StartedRun(CamelModel):
     """A run as it was started. `call_id` is what to check it by, empty once it is finished."""
 
-    id: str
-    message: str
-    created: int  # seconds since 1970
-    api_version: str
-    call_id: str = Field(alias="callID")
-    finished: bool
-    model_outputs: list[Any] | None
+    id: Inferred[str] = None
+    message: Inferred[str] = None
+    created: Inferred[int] = None  # seconds since 1970
+    api_version: Inferred[str] = None
+    call_id: Inferred[str] = Field(None, alias="callID")
+    finished: Inferred[bool] = None
+    model_outputs: InferredOrNull[list[Any]] = None
+
+    @property
+    def has_outputs(self) -> bool:
+        """Whether the run is finished, as it says itself or as its outputs show."""
+        return bool(self.finished) or self.model_outputs is not None
 
 
 class CheckedRun(CamelModel):
     """A run as it stands. `message` is running or success; anything with "error" in it is a failure."""
 
-    id: str
-    message: str
-    created: int
-    api_version: str
-    model_outputs: list[Any] | None
+    id: Inferred[str] = None
+    message: Inferred[str] = None
+    created: Inferred[int] = None
+    api_version: Inferred[str] = None
+    model_outputs: InferredOrNull[list[Any]] = None
 
     @property
     def finished(self) -> bool:
@@ -59,11 +65,11 @@ class CheckedRun(CamelModel):
 class Deployment(CamelModel):
     """One version of a model, on its way or live."""
 
-    deployment_id: str
-    status: Status
-    source: str
-    environment: dict[str, Any]
-    created_at: str
+    deployment_id: Inferred[str] = None
+    status: Inferred[Open[Status]] = None
+    source: Inferred[str] = None
+    environment: InferredMap[str, Any] = {}
+    created_at: Inferred[str] = None
     finished_at: str | None = None
     message: str | None = None
 
@@ -71,95 +77,95 @@ class Deployment(CamelModel):
 class Model(CamelModel):
     """A model; times in seconds."""
 
-    id: str
-    team_id: str
-    min_replicas: int
-    max_replicas: int
-    inference_timeout: int
-    idle_timeout: int
-    model_key: str
-    name: str
-    status: Status
-    url: str
-    created_at: str
-    deployment: Deployment | None
+    id: Inferred[str] = None
+    team_id: Inferred[str] = None
+    min_replicas: Inferred[int] = None
+    max_replicas: Inferred[int] = None
+    inference_timeout: Inferred[int] = None
+    idle_timeout: Inferred[int] = None
+    model_key: Inferred[str] = None
+    name: Inferred[str] = None
+    status: Inferred[Open[Status]] = None
+    url: Inferred[str] = None
+    created_at: Inferred[str] = None
+    deployment: InferredOrNull[Deployment] = None
 
 
 class ModelDetail(Model):
     """A model with all its deployments, newest first."""
 
-    deployments: list[Deployment]
+    deployments: InferredList[Deployment] = []
 
 
 class ModelList(CamelModel):
     """All models of the account."""
 
-    models: list[Model]
+    models: InferredList[Model] = []
 
 
 class Limits(CamelModel):
     """The account's limits."""
 
-    max_replicas: int
-    concurrent_builds: int
+    max_replicas: Inferred[int] = None
+    concurrent_builds: Inferred[int] = None
 
 
 class Account(CamelModel):
     """The account of a token."""
 
-    id: str
-    team_id: str
-    team_name: str
-    email: str
-    plan: str
-    created_at: str
-    api_keys: int
-    limits: Limits
+    id: Inferred[str] = None
+    team_id: Inferred[str] = None
+    team_name: Inferred[str] = None
+    email: Inferred[str] = None
+    plan: Inferred[str] = None
+    created_at: Inferred[str] = None
+    api_keys: Inferred[int] = None
+    limits: Inferred[Limits] = None
 
 
 class Sums(CamelModel):
     """What ran; compute time in seconds."""
 
-    runs: int
-    succeeded: int
-    failed: int
-    compute_seconds: float
+    runs: Inferred[int] = None
+    succeeded: Inferred[int] = None
+    failed: Inferred[int] = None
+    compute_seconds: Inferred[float] = None
 
 
 class Summary(Sums):
     """Sums of a period."""
 
-    cold_starts: int
+    cold_starts: Inferred[int] = None
 
 
 class Day(Sums):
     """Sums of one day."""
 
-    date: str
+    date: Inferred[str] = None
 
 
 class ModelUsage(CamelModel):
     """Sums of one model."""
 
-    model_key: str
-    runs: int
-    compute_seconds: float
+    model_key: Inferred[str] = None
+    runs: Inferred[int] = None
+    compute_seconds: Inferred[float] = None
 
 
 class Usage(CamelModel):
     """Both days included."""
 
-    start_date: str
-    end_date: str
-    summary: Summary
-    daily: list[Day]
-    models: list[ModelUsage]
+    start_date: Inferred[str] = None
+    end_date: Inferred[str] = None
+    summary: Inferred[Summary] = None
+    daily: InferredList[Day] = []
+    models: InferredList[ModelUsage] = []
 
 
 class Deployed(CamelModel):
     """A deployment that was started."""
 
-    model_key: str
-    deployment_id: str
-    status: Status
-    created_at: str
+    model_key: Inferred[str] = None
+    deployment_id: Inferred[str] = None
+    status: Inferred[Open[Status]] = None
+    created_at: Inferred[str] = None

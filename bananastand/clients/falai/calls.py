@@ -215,7 +215,7 @@ def get_instance(instance_id: str) -> ClientRequest[Instance]:
     return ClientRequest(Instance, "GET", "/v1/compute/instances/instance_id", {"instance_id": instance_id})
 
 
-def delete_instance(instance_id: str) -> ClientRequest[Literal[""]]:
+def delete_instance(instance_id: str) -> ClientRequest[Literal[""] | None]:
     """Delete an instance.
 
     Source: C:163.
@@ -230,7 +230,7 @@ def delete_instance(instance_id: str) -> ClientRequest[Literal[""]]:
         NotFoundError: 404: there is no instance of that name or id.
     """
     query = {"instance_id": instance_id}
-    return ClientRequest(Literal[""], "DELETE", "/v1/compute/instances/instance_id", query, idempotent=True)
+    return ClientRequest(Literal[""] | None, "DELETE", "/v1/compute/instances/instance_id", query, idempotent=True)
 
 
 def start_instance(instance_id: str) -> ClientRequest[Instance]:
@@ -368,9 +368,9 @@ def wait_for_instance(
     Args:
         session: The client's session; a client passes its own.
         instance_id: Id of an instance.
-        status: The state to wait for.
-        poll: Seconds between two checks; 3 to 5 are good.
-        deadline: Seconds after which waiting ends.
+        status: The state to wait for; fal's own `ready` counts as active.
+        poll: Seconds between two checks, from 0; 3 to 5 are good.
+        deadline: Seconds after which waiting ends, from 0.
         on_check: Called with each checked state.
         cancelled: Returns true once waiting is to end; asked at least ten times a second.
 
@@ -384,7 +384,7 @@ def wait_for_instance(
     return wait(
         session,
         get_instance(instance_id),
-        lambda instance: instance.status == status,
+        lambda instance: instance.status in (("active", "ready") if status == "active" else (status,)),
         lambda instance: f"instance {instance_id} is {instance.status if instance else 'not seen'}",
         poll=poll,
         deadline=deadline,

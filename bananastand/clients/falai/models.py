@@ -1,9 +1,15 @@
-"""What fal.ai behind LowCodeAPI returns, as its contract says."""
+"""What fal.ai behind LowCodeAPI returns.
+
+The document shows no answer. A field is required where fal's published specification has it in every answer.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, cast
 
+from pydantic import ValidationInfo, model_validator
+
+from ..fields import Inferred, InferredField, InferredList, InferredMap, InferredOrNull, Open, is_strict
 from ..response import ResponseModel
 
 __all__ = [
@@ -37,14 +43,16 @@ __all__ = [
 
 Metric = Literal["requests", "cost", "latency", "errors"]
 Reading = Literal["cpu", "memory", "gpu", "disk", "network"]
+Licence = Literal["commercial", "research", "private"]
+Region = Literal["us-west", "us-central", "us-east", "eu-north", "eu-west", "other"]
 Status = Literal["provisioning", "starting", "active", "stopping", "stopped"]
 
 
 class Page(ResponseModel):
     """Part of a list; `next_cursor` is None on the last."""
 
-    next_cursor: str | None
-    has_more: bool
+    next_cursor: InferredOrNull[str] = None
+    has_more: Annotated[bool, InferredField(nullable=False)] = False
 
 
 class Group(ResponseModel):
@@ -60,17 +68,17 @@ class Metadata(ResponseModel):
     display_name: str
     category: str
     description: str
-    status: Literal["active", "deprecated"]
-    tags: list[str]
-    updated_at: str
-    is_favorited: bool | None
-    thumbnail_url: str
-    model_url: str
-    date: str
-    highlighted: bool
-    pinned: bool
-    license_type: str | None = None
-    kind: str | None = None
+    status: Open[Literal["active", "deprecated"]]
+    tags: InferredList[str] = []
+    updated_at: Inferred[str] = None
+    is_favorited: InferredOrNull[bool] = None
+    thumbnail_url: Inferred[str] = None
+    model_url: Inferred[str] = None
+    date: Inferred[str] = None
+    highlighted: Inferred[bool] = None
+    pinned: Inferred[bool] = None
+    license_type: Open[Licence] | None = None
+    kind: Open[Literal["inference", "training"]] | None = None
     thumbnail_animated_url: str | None = None
     github_url: str | None = None
     group: Group | None = None
@@ -81,17 +89,26 @@ class Metadata(ResponseModel):
 
 
 class Model(ResponseModel):
-    """A model of the catalogue."""
+    """A model of the catalogue; one that is not registered has no `metadata`."""
 
     endpoint_id: str
-    metadata: Metadata
+    metadata: Inferred[Metadata] = None
 
 
 class ModelDetail(Model):
     """A model with its capabilities and configuration."""
 
-    capabilities: list[str]
-    configuration: dict[str, Any]
+    capabilities: InferredList[str] = []
+    configuration: InferredMap[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_of_list(cls, value: Any, info: ValidationInfo) -> Any:
+        """Take the model out of a list of one: fal's own API has no other way to read one."""
+        if is_strict(info) or not isinstance(value, dict):
+            return value
+        models = cast("dict[str, Any]", value).get("models")
+        return models[0] if isinstance(models, list) and models else value  # type: ignore[reportUnknownVariableType]
 
 
 class ModelList(Page):
@@ -103,27 +120,27 @@ class ModelList(Page):
 class Tier(ResponseModel):
     """A unit price, in USD, from a quantity on."""
 
-    from_quantity: float
-    unit_price: float
+    from_quantity: Inferred[float] = None
+    unit_price: Inferred[float] = None
 
 
 class Billing(ResponseModel):
     """How a model is billed."""
 
-    model: str
-    period: str
+    model: Inferred[str] = None
+    period: Inferred[str] = None
 
 
 class Price(ResponseModel):
-    """USD for each `unit`."""
+    """The price of each `unit`."""
 
     endpoint_id: str
     unit_price: float
     unit: str
     currency: str
-    cost_per_request: float
-    usage_tiers: list[Tier]
-    billing: Billing
+    cost_per_request: Inferred[float] = None
+    usage_tiers: InferredList[Tier] = []
+    billing: Inferred[Billing] = None
 
 
 class Pricing(Page):
@@ -133,19 +150,19 @@ class Pricing(Page):
 
 
 class UsageRow(ResponseModel):
-    """What one model cost, in USD."""
+    """What one model cost."""
 
     endpoint_id: str
     unit: str
     quantity: float
     unit_price: float
-    percent_discount: float | None
-    cost_subtotal: float
-    cost_discount: float
-    cost_total: float
-    cost: float
-    currency: str
-    requests: int
+    percent_discount: InferredOrNull[float] = None
+    cost_subtotal: Inferred[float] = None
+    cost_discount: Inferred[float] = None
+    cost_total: Inferred[float] = None
+    cost: Inferred[float] = None
+    currency: Inferred[str] = None
+    requests: Inferred[int] = None
 
 
 class UsageBucket(ResponseModel):
@@ -156,14 +173,14 @@ class UsageBucket(ResponseModel):
 
 
 class Usage(Page):
-    """Buckets of time, oldest first, and their sum."""
+    """Buckets of time, oldest first, and their sum; either may be missing."""
 
-    time_series: list[UsageBucket]
-    summary: list[UsageRow]
+    time_series: InferredList[UsageBucket] = []
+    summary: InferredList[UsageRow] = []
 
 
 class AnalyticsRow(ResponseModel):
-    """The metrics that were asked for; cost in USD, latency the mean in seconds."""
+    """The metrics that were asked for; cost in USD, latency the mean in seconds. Others stay readable as attributes."""
 
     endpoint_id: str
     requests: int | None = None
@@ -180,25 +197,25 @@ class AnalyticsBucket(ResponseModel):
 
 
 class Analytics(Page):
-    """Buckets of time, oldest first, and their sum."""
+    """Buckets of time, oldest first, and their sum; either may be missing."""
 
-    time_series: list[AnalyticsBucket]
-    summary: list[AnalyticsRow]
+    time_series: InferredList[AnalyticsBucket] = []
+    summary: InferredList[AnalyticsRow] = []
 
 
 class Instance(ResponseModel):
     """A machine; `ip` is there while it is active."""
 
     id: str
-    instance_type: str
-    name: str | None
-    config: dict[str, Any]
-    region: str
-    status: Status
-    created_at: str
-    started_at: str | None
-    stopped_at: str | None
-    sector: str | None = None
+    instance_type: Inferred[str] = None
+    name: InferredOrNull[str] = None
+    config: InferredMap[str, Any] = {}
+    region: Inferred[Open[Region]] = None
+    status: Open[Status]
+    created_at: Inferred[str] = None
+    started_at: InferredOrNull[str] = None
+    stopped_at: InferredOrNull[str] = None
+    sector: Open[Literal["sector_1", "sector_2", "sector_3"]] | None = None
     ip: str | None = None
     creator_user_nickname: str | None = None
 
@@ -212,33 +229,33 @@ class InstanceList(Page):
 class Point(ResponseModel):
     """One measured value."""
 
-    timestamp: str
-    value: float
+    timestamp: Inferred[str] = None
+    value: Inferred[float] = None
 
 
 class Series(ResponseModel):
     """The values of one metric."""
 
-    unit: str
-    points: list[Point]
+    unit: Inferred[str] = None
+    points: InferredList[Point] = []
 
 
 class Monitoring(ResponseModel):
     """A series for each metric that was asked for, oldest point first."""
 
-    instance_id: str
-    interval_seconds: int
-    metrics: dict[Reading, Series]
+    instance_id: Inferred[str] = None
+    interval_seconds: Inferred[int] = None
+    metrics: InferredMap[Open[Reading], Series] = {}
 
 
 class BatchAnswer(ResponseModel):
     """The response to one request of a batch."""
 
-    status: int
-    body: Any
+    status: Inferred[int] = None
+    body: InferredOrNull[Any] = None
 
 
 class Batch(ResponseModel):
     """One answer for each request, in their order."""
 
-    responses: list[BatchAnswer]
+    responses: InferredList[BatchAnswer] = []

@@ -31,6 +31,7 @@ OTHER_HOSTS = {"/run/": "https://fal.run", "/rest/": "https://rest.fal.ai"}
 class _FalQueueAPI(ProviderAPI):
     name = "fal-queue"
     base_url = QUEUE
+    base_variable = "FAL_BASE_URL"
     key_variable = "FAL_KEY"
 
     def sign(self, request: ClientRequest[Any], key: str, query: dict[str, object], headers: dict[str, str]) -> object:
@@ -86,6 +87,7 @@ class FalQueue(Client):
             APIConnectionError: The stream broke off.
             APIResponseError: An event is no status.
         """
+        self._check_open()
         request = status_events(model, request_id, logs=logs)
         prepared = self.session.prepare(request)
         try:
@@ -115,6 +117,7 @@ class AsyncFalQueue(AsyncClient):
 
     async def stream(self, model: str, request_id: str, *, logs: bool | None = None) -> AsyncIterator[RequestStatus]:
         """Iterate over the statuses of a request as `FalQueue.stream` does."""
+        self._check_open()
         request = status_events(model, request_id, logs=logs)
         prepared = self.session.prepare(request)
         try:

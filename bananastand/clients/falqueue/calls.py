@@ -207,8 +207,8 @@ def subscribe(
         start_timeout: Seconds after which a request that has not started fails, more than 1.
         priority: normal by default.
         hint: Requests with the same hint go to the same runner where possible.
-        poll: Seconds between two checks.
-        deadline: Seconds after which waiting ends.
+        poll: Seconds between two checks, from 0.
+        deadline: Seconds after which waiting ends, from 0.
         on_check: Called with each checked status.
         cancelled: Returns true once waiting is to end; asked at least ten times a second.
 

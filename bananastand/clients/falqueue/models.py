@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from ..fields import Inferred, InferredField, InferredList, Open
 from ..response import ResponseModel
 
 __all__ = ["Cancellation", "Log", "Metrics", "Priority", "RequestStatus", "Upload", "WebhookKey", "WebhookKeys"]
@@ -11,12 +12,15 @@ __all__ = ["Cancellation", "Log", "Metrics", "Priority", "RequestStatus", "Uploa
 Priority = Literal["normal", "low"]
 
 
+State = Literal["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]
+
+
 class Log(ResponseModel):
     """A line that a runner wrote."""
 
     message: str
     timestamp: str
-    level: Literal["STDERR", "STDOUT", "ERROR", "INFO", "WARN", "DEBUG"] | str | None = None
+    level: Open[Literal["STDERR", "STDOUT", "ERROR", "INFO", "WARN", "DEBUG"]] | None = None
     source: str | None = None
 
 
@@ -27,13 +31,16 @@ class Metrics(ResponseModel):
 
 
 class RequestStatus(ResponseModel):
-    """A request, where it is, and the addresses of its operations; `error` says why it failed."""
+    """A request, where it is, and the addresses of its operations; `error` says why it failed.
 
-    status: Literal["IN_QUEUE", "IN_PROGRESS", "COMPLETED"] | str
-    request_id: str
-    response_url: str
-    status_url: str
-    cancel_url: str
+    An answer to `submit` may have no `status`, and one to `status` no `request_id`; these are then IN_QUEUE and empty.
+    """
+
+    status: Annotated[Open[State], InferredField(nullable=False)] = "IN_QUEUE"
+    request_id: Annotated[str, InferredField(nullable=False)] = ""
+    response_url: Inferred[str] = None
+    status_url: Inferred[str] = None
+    cancel_url: Inferred[str] = None
     queue_position: int | None = None
     gateway_request_id: str | None = None
     logs: list[Log] | None = None
@@ -50,7 +57,7 @@ class RequestStatus(ResponseModel):
 class Cancellation(ResponseModel):
     """OK where the request was still in the queue, CANCELLATION_REQUESTED where it was on a runner."""
 
-    status: Literal["OK", "CANCELLATION_REQUESTED"] | str
+    status: Open[Literal["OK", "CANCELLATION_REQUESTED"]]
 
 
 class Upload(ResponseModel):
@@ -63,8 +70,8 @@ class Upload(ResponseModel):
 class WebhookKey(ResponseModel):
     """A public key of webhook signatures; `x` is its 32 bytes in base64url."""
 
-    kty: str
-    crv: str
+    kty: Inferred[str] = None
+    crv: Inferred[str] = None
     x: str
     use: str | None = None
     alg: str | None = None
@@ -74,4 +81,4 @@ class WebhookKey(ResponseModel):
 class WebhookKeys(ResponseModel):
     """The public keys of webhook signatures."""
 
-    keys: list[WebhookKey]
+    keys: InferredList[WebhookKey] = []

@@ -22,6 +22,7 @@ __all__ = ["AsyncGoBananas", "GoBananas"]
 class _GoBananasAPI(ProviderAPI):
     name = "gobananas"
     base_url = "https://gobananasai.com"
+    base_variable = "GOBANANAS_BASE_URL"
     key_variable = "GOBANANAS_API_KEY"
 
     def sign(self, request: ClientRequest[Any], key: str, query: dict[str, object], headers: dict[str, str]) -> object:

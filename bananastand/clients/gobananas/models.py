@@ -1,11 +1,16 @@
-"""What Go Bananas! returns, as its contract says. Sizes in pixels, bytes and megabytes as they are named."""
+"""What Go Bananas! returns. Sizes in pixels, bytes and megabytes as they are named.
+
+A field is required where the document shows it in every answer. Characters and deletions come below `data` as well, and
+lists under other names or bare: the provider's published clients read all of these.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, cast
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, ValidationInfo, model_validator
 
+from ..fields import Inferred, InferredList, InferredOrNull, Open, is_strict
 from ..response import CamelModel, ResponseModel
 
 __all__ = [
@@ -29,6 +34,7 @@ __all__ = [
     "ReferenceImage",
     "Refused",
     "Session",
+    "SessionImage",
     "SessionList",
     "SessionWithImages",
     "Settings",
@@ -46,6 +52,7 @@ AspectRatio = Literal[
     "square", "portrait", "landscape", "1:1", "16:9", "9:16", "4:3", "3:4", "2:3", "3:2", "4:5", "5:4", "21:9"
 ]
 ModelId = Literal["gemini-flash-image", "gemini-pro-image", "gemini-flash-lite-image"]
+Format = Literal["png", "jpeg", "webp"]
 Operation = Literal["generate", "edit", "upload"]
 
 
@@ -60,7 +67,7 @@ class Quotas(ResponseModel):
 class Settings(CamelModel):
     """A tenant's defaults and limits."""
 
-    default_aspect_ratio: str
+    default_aspect_ratio: Open[AspectRatio]
     max_images_per_generation: int
 
 
@@ -71,7 +78,7 @@ class Tenant(CamelModel):
     tenant_name: str
     quotas: Quotas
     settings: Settings
-    allowed_models: list[str] = []
+    allowed_models: list[Open[ModelId]] = []
 
 
 class Profile(ResponseModel):
@@ -85,11 +92,11 @@ class GeneratedImage(ResponseModel):
 
     id: int
     url: str
-    thumbnail_url: str
+    thumbnail_url: Inferred[str] = None
     width: int
     height: int
-    format: str
-    size_bytes: int
+    format: Inferred[Open[Format]] = None
+    size_bytes: Inferred[int] = None
 
 
 class Generated(ResponseModel):
@@ -107,38 +114,49 @@ class ListedImage(ResponseModel):
     thumbnail_url: str
     prompt: str
     created_at: str
-    operation_type: Operation
+    operation_type: Open[Operation]
+
+
+class SessionImage(ResponseModel):
+    """An image of a session, of which no document shows one."""
+
+    id: Inferred[int] = None
+    url: Inferred[str] = None
+    thumbnail_url: Inferred[str] = None
+    prompt: Inferred[str] = None
+    created_at: Inferred[str] = None
+    operation_type: Inferred[Open[Operation]] = None
 
 
 class Edit(ResponseModel):
     """One step on the way to an image."""
 
-    id: int
-    prompt: str
-    created_at: str
-    operation_type: Operation
+    id: Inferred[int] = None
+    prompt: Inferred[str] = None
+    created_at: Inferred[str] = None
+    operation_type: Inferred[Open[Operation]] = None
 
 
-class Image(ListedImage):
+class Image(SessionImage):
     """An image with everything it was made from."""
 
     model_config = ConfigDict(protected_namespaces=())
 
-    width: int
-    height: int
-    format: str
-    size_bytes: int
-    aspect_ratio: str | None
-    model_id: str | None
-    session_id: str
-    r2_key: str
-    negative_prompt: str | None
-    system_instruction: str | None
-    style_preset_id: int | None
-    character_id: int | None
-    seed: int | None
-    parent_id: int | None
-    edit_history: list[Edit]
+    width: Inferred[int] = None
+    height: Inferred[int] = None
+    format: Inferred[Open[Format]] = None
+    size_bytes: Inferred[int] = None
+    aspect_ratio: InferredOrNull[Open[AspectRatio]] = None
+    model_id: InferredOrNull[Open[ModelId]] = None
+    session_id: Inferred[str] = None
+    r2_key: Inferred[str] = None
+    negative_prompt: InferredOrNull[str] = None
+    system_instruction: InferredOrNull[str] = None
+    style_preset_id: InferredOrNull[int] = None
+    character_id: InferredOrNull[int] = None
+    seed: InferredOrNull[int] = None
+    parent_id: InferredOrNull[int] = None
+    edit_history: InferredList[Edit] = []
 
 
 class Pagination(ResponseModel):
@@ -171,22 +189,21 @@ class BulkDeletion(ResponseModel):
     failed: list[Refused]
 
 
-class Upload(ResponseModel):
-    """An uploaded picture."""
-
-    image_id: int
-    url: str
-    thumbnail_url: str
-    width: int
-    height: int
-    format: str
-    size_bytes: int
-
-
 class UploadForEditing(ResponseModel):
     """The id of a picture uploaded to be edited."""
 
     image_id: int
+
+
+class Upload(UploadForEditing):
+    """An uploaded picture."""
+
+    url: Inferred[str] = None
+    thumbnail_url: Inferred[str] = None
+    width: Inferred[int] = None
+    height: Inferred[int] = None
+    format: Inferred[Open[Format]] = None
+    size_bytes: Inferred[int] = None
 
 
 class Session(ResponseModel):
@@ -198,10 +215,14 @@ class Session(ResponseModel):
     last_activity_at: str
 
 
-class SessionWithImages(Session):
+class SessionWithImages(ResponseModel):
     """A session with its images, oldest first."""
 
-    images: list[ListedImage]
+    session_id: Inferred[str] = None
+    total_images: Inferred[int] = None
+    total_edits: Inferred[int] = None
+    last_activity_at: Inferred[str] = None
+    images: InferredList[SessionImage] = []
 
 
 class SessionList(ResponseModel):
@@ -236,64 +257,110 @@ class Usage(ResponseModel):
     daily: list[UsageDay]
 
 
+class _Unwrapped(ResponseModel):
+    """An object that may come below `data`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unwrap(cls, value: Any, info: ValidationInfo) -> Any:
+        inner = cast("dict[str, Any]", value).get("data") if isinstance(value, dict) else None
+        return inner if isinstance(inner, dict) and not is_strict(info) else value  # type: ignore[reportUnknownVariableType]
+
+
 class ReferenceImage(ResponseModel):
     """An image that shows a character."""
 
-    id: int
-    url: str
-    thumbnail_url: str
+    id: Inferred[int] = None
+    url: Inferred[str] = None
+    thumbnail_url: Inferred[str] = None
 
 
-class Character(ResponseModel):
+class Character(_Unwrapped):
     """A character that images can show."""
 
-    id: int
-    character_name: str
-    base_prompt: str
-    created_at: str
-    reference_images: list[ReferenceImage]
+    id: Inferred[int] = None
+    character_name: Inferred[str] = None
+    base_prompt: Inferred[str] = None
+    created_at: Inferred[str] = None
+    reference_images: InferredList[ReferenceImage | str] = []
     description: str | None = None
     negative_prompt: str | None = None
     system_instruction: str | None = None
-    preferred_aspect_ratio: str | None = None
+    preferred_aspect_ratio: Open[AspectRatio] | None = None
     reference_image_ids: list[int] = []
     tags: list[str] = []
 
+    @model_validator(mode="before")
+    @classmethod
+    def _take_id(cls, value: Any, info: ValidationInfo) -> Any:
+        """Read `character_id`, as an answer to a creation may have it, as the id."""
+        if isinstance(value, dict) and "character_id" in value and not is_strict(info):
+            return {"id": value["character_id"], **cast("dict[str, Any]", value)}
+        return cast("Any", value)
 
-class CharacterPagination(Pagination):
-    """Which part of the characters a page is."""
 
-    hasMore: bool
+class CharacterPagination(ResponseModel):
+    """Which part of the characters a page is. An answer may have `hasMore` in place of `has_more`."""
+
+    total: Inferred[int] = None
+    limit: Inferred[int] = None
+    offset: Inferred[int] = None
+    has_more: Inferred[bool] = None
+    hasMore: Inferred[bool] = None
 
 
 class CharacterList(ResponseModel):
-    """A page, under both names that clients read."""
+    """A page. `characters` has the characters, by whichever of its names the answer calls them."""
 
-    characters: list[Character]
-    data: list[Character]
-    pagination: CharacterPagination
+    characters: InferredList[Character] = []
+    data: InferredList[Character] = []
+    pagination: Inferred[CharacterPagination] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name(cls, value: Any, info: ValidationInfo) -> Any:
+        return value if is_strict(info) else _named(value, "characters")
 
 
-class StylePreset(ResponseModel):
+class StylePreset(_Unwrapped):
     """A named style for images."""
 
-    id: int
-    name: str
-    prompt: str
-    created_at: str
+    id: Inferred[int] = None
+    name: Inferred[str] = None
+    prompt: Inferred[str] = None
+    created_at: Inferred[str] = None
     system_instruction: str | None = None
     negative_prompt: str | None = None
-    aspect_ratio: str | None = None
+    aspect_ratio: Open[AspectRatio] | None = None
 
 
 class StylePresetList(ResponseModel):
     """All style presets, oldest first."""
 
-    presets: list[StylePreset]
+    presets: InferredList[StylePreset] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name(cls, value: Any, info: ValidationInfo) -> Any:
+        return value if is_strict(info) else _named(value, "presets")
 
 
-class Deleted(ResponseModel):
-    """What was deleted."""
+class Deleted(_Unwrapped):
+    """What was deleted; an answer without a body says so too."""
 
-    deleted: bool
-    id: int
+    deleted: Inferred[bool] = None
+    id: Inferred[int] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_nothing(cls, value: Any) -> Any:
+        return {"deleted": True} if value is None else value
+
+
+def _named(value: Any, name: str) -> Any:
+    """Return a page whose items are under this name, from one that has them in `data`, or from a bare list."""
+    if isinstance(value, list):
+        return {name: cast("Any", value)}
+    if isinstance(value, dict) and name not in value and "data" in value:
+        return {**cast("dict[str, Any]", value), name: value["data"]}
+    return value

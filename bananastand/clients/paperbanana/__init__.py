@@ -11,18 +11,23 @@ import hashlib
 import hmac
 from typing import Any, cast
 
+from pydantic import ValidationError
+
 from ..bound_methods import async_flow, async_method, async_pages, flow, method, pages
 from ..client import AsyncClient, Client
+from ..errors import InvalidWebhook
 from ..provider import ProviderAPI
 from ..request import ClientRequest
 from . import calls
+from .models import WebhookEvent
 
-__all__ = ["AsyncPaperBanana", "PaperBanana", "verify_webhook"]
+__all__ = ["AsyncPaperBanana", "PaperBanana", "parse_webhook", "verify_webhook"]
 
 
 class _PaperBananaAPI(ProviderAPI):
     name = "paperbanana"
     base_url = "https://api.paperbanana.me"
+    base_variable = "PAPERBANANA_BASE_URL"
     key_variable = "PAPERBANANA_API_KEY"
     admin_variable = "PAPERBANANA_ADMIN_KEY"
 
@@ -104,3 +109,28 @@ def verify_webhook(body: bytes, signature: str | None, secret: str) -> bool:
     """
     expected = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     return hmac.compare_digest(expected.encode(), (signature or "").encode("utf-8", "replace"))
+
+
+def parse_webhook(body: bytes, signature: str | None, secret: str) -> WebhookEvent:
+    """Return the event that a webhook brings, once its signature is checked.
+
+    Source: D:505-568.
+
+    Args:
+        body: The body as it was received; parsed and encoded again it would have another signature.
+        signature: The header X-PaperBanana-Signature; None if there is none.
+        secret: The webhook secret of the key, at least one character.
+
+    Raises:
+        InvalidWebhook: The signature is not that of the body, or the body is no event.
+    """
+    if not secret:
+        raise InvalidWebhook("there is no secret to check the webhook with; pass the key's webhook_secret")
+    if not verify_webhook(body, signature, secret):
+        raise InvalidWebhook("the webhook is not signed with this secret; answer it with 401 and ignore it")
+    try:
+        return WebhookEvent.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InvalidWebhook(f"the webhook is no event: {place + ': ' if place else ''}{first['msg']}") from None

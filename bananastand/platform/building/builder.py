@@ -14,6 +14,7 @@ from ..errors import Refused
 from ..launch import Launch
 from ..replicas.isolation import make_isolation_policy
 from ..store.private_files import make_private
+from .containers.engines import ENGINES
 from .deployer import Builder, BuildRequest
 
 __all__ = ["passed_secrets", "source_builder"]
@@ -42,6 +43,7 @@ def source_builder(data: Path, roots: tuple[Path, ...], isolation: str = "auto")
             environment=order.environment,
             secrets=order.secrets,
             images=images,
+            engine=_engine(data),
             as_of=order.as_of,
             isolation_policy=policy.for_builds() if policy is not None else None,
             **_torch(data),
@@ -109,6 +111,14 @@ def _images(data: Path) -> dict[str, str]:
     if not isinstance(images, dict) or not all(isinstance(image, str) for image in images.values()):
         raise Refused(f"{data / 'stand.toml'}: [images] must give an image's name for each pattern")
     return images
+
+
+def _engine(data: Path) -> str | None:
+    """Read engine of stand.toml: the container engine to use; None for the first that works. Raises Refused."""
+    engine: Any = _stand_file(data).get("engine")
+    if engine is not None and engine not in ENGINES:
+        raise Refused(f'{data / "stand.toml"}: engine is one of {", ".join(ENGINES)}, such as engine = "podman"')
+    return engine
 
 
 def _stand_file(data: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..building.dockerfile.dockerfile import Dockerfile, Instruction, Stage, parse
+from ..building.dockerfile.image_command import exposed_port
 from ..building.environments.requirements import read_requirements
 from ..building.errors import BuildError
 from ..building.overrides import Overrides, read_overrides
@@ -126,9 +127,8 @@ class SourceRepository:
 
     @cached_property
     def exposed(self) -> int | None:
-        """The first port of EXPOSE."""
-        ports = [word.partition("/")[0] for line in self._lines("EXPOSE") for word in self._filled(line.value).split()]
-        return next((int(port) for port in ports if port.isdecimal()), None)
+        """The port for callers among those of EXPOSE."""
+        return exposed_port(word for line in self._lines("EXPOSE") for word in self._filled(line.value).split())
 
     @cached_property
     def code(self) -> SourceCode:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from .client import ReplicaClient
+from .container_forwarder import OTHER_PORT, ContainerForwarder
 from .http_client import HttpClient
 from .readiness import check_readiness, is_reachable
 from .start_command import StartCommand
@@ -13,8 +14,8 @@ from .worker_client import WorkerClient
 
 __all__ = ["StartupProbe"]
 
-CONTAINER_HINT = "; in a container it must listen on 0.0.0.0, not on 127.0.0.1, or be built with --builder process"
-OTHER_PORT = 20.0  # seconds after which an app counts as ready on a port that is not the expected one
+CONTAINER_HINT = "; let it listen on 0.0.0.0 and the expected port, or deploy with --builder process"
+FORWARD_AFTER = 1.0  # seconds without an answer on a container's published port
 
 
 class StartupProbe:
@@ -37,6 +38,7 @@ class StartupProbe:
         self._worker: WorkerClient | None = None
         self._http: HttpClient | None = None
         self._health_path: str | None = None
+        self._forwarder: ContainerForwarder | None = None
 
     @property
     def worker(self) -> WorkerClient | None:
@@ -70,6 +72,7 @@ class StartupProbe:
 
     async def close(self) -> None:
         """Close all connections to the replica."""
+        await self._close_forwarder()
         for client in (self._worker, self._http):
             if client is not None:
                 await client.close()
@@ -87,6 +90,13 @@ class StartupProbe:
         address = self._find_address(start, started)
         if address is None:
             return False
+        is_ready = await self._answers_at(address, start)
+        if is_ready and self._forwarder is not None and self._forwarder.address != self.address:
+            await self._close_forwarder()
+        return is_ready
+
+    async def _answers_at(self, address: tuple[str, int], start: StartCommand) -> bool:
+        """Check once whether the app is ready at an address; the forwarder's follows where a published port is mute."""
         if self._http is None or self._http.address != address:
             if self._http is not None:
                 await self._http.close()
@@ -94,11 +104,30 @@ class StartupProbe:
             self._http = HttpClient(address, replica=trusted, is_potassium=self._is_potassium)
         readiness = await check_readiness(self._http, start.health)
         self.progress = readiness.reason
-        if not readiness.answered and start.container is not None and start.engine != "buildah":
-            self.progress += CONTAINER_HINT
         if readiness.is_ready:
             self._health_path, self.concurrency = readiness.path, readiness.concurrency
+        elif not readiness.answered and start.container is not None and start.engine != "buildah":
+            forwarded = self._forward(start)
+            if forwarded is not None and forwarded != address:
+                return await self._answers_at(forwarded, start)
         return readiness.is_ready
+
+    def _forward(self, start: StartCommand) -> tuple[str, int] | None:
+        """Return the forwarder's address; start it when the published port has been mute for `FORWARD_AFTER`."""
+        waited = time.monotonic() - self._started_at
+        if self._forwarder is None:
+            if waited > FORWARD_AFTER:
+                self._forwarder = ContainerForwarder(start, waited)
+            return None
+        self.progress += "".join(f"; {text}" for text in (self._forwarder.listeners, self._forwarder.failure) if text)
+        if self._forwarder.failure is not None:
+            self.progress += CONTAINER_HINT
+        return self._forwarder.address
+
+    async def _close_forwarder(self) -> None:
+        if self._forwarder is not None:
+            forwarder, self._forwarder = self._forwarder, None
+            await forwarder.close()
 
     def _find_address(self, start: StartCommand, started: StartedProgram) -> tuple[str, int] | None:
         """Return the address of the expected port; after `OTHER_PORT` seconds, of any port that the app has opened."""

@@ -16,7 +16,7 @@ from .cassette import Interaction
 from .requests import PARTS, ReceivedRequest, differences, receive
 from .scrubber import Scrubber
 
-__all__ = ["Player"]
+__all__ = ["Player", "response_of"]
 
 PLAYED = "cassettes.played"  # the table of a world: the entries that were played, by provider
 UNMATCHED = 501

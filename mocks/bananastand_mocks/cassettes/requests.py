@@ -17,7 +17,7 @@ from .bodies import Body, media_type, pack, unpacked
 from .cassette import Interaction
 from .scrubber import Scrubber
 
-__all__ = ["PARTS", "ReceivedRequest", "differences", "receive"]
+__all__ = ["PARTS", "ReceivedRequest", "differences", "receive", "scrub_body"]
 
 PARTS = ("method", "path", "query", "body")  # that are compared
 MISSING = "nothing"

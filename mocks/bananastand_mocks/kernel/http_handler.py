@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from contextlib import suppress
 from types import CoroutineType
 from typing import Any
@@ -36,6 +37,9 @@ from .world import World
 from .worlds import Worlds
 
 __all__ = ["HttpHandler"]
+
+CLOCK, ADVANCE = b"x-stand-clock", "x-stand-advance"  # the clients have the same names
+LONGEST_ADVANCE = 86400.0  # seconds that one request may move a clock
 
 log = logging.getLogger("bananastand_mocks")
 
@@ -92,6 +96,8 @@ class HttpHandler:
         record(provider.name, request, call, response, content)
         json_type = provider.json_type if exchange is None else JSON
         headers = response_headers(response, content, request.headers, json_type=json_type, cors=provider.cors)
+        if call is not None and exchange is None and (clock := call.world.clock_header()) is not None:
+            headers.append((CLOCK, clock.encode("latin-1")))
         faults = call.faults if call is not None else ()
         if response.pieces is not None:
             await deliver_stream(send, receive, response.status, headers, response.pieces, faults)
@@ -112,6 +118,7 @@ class HttpHandler:
             return stubbed
         if not provider.parse_first:
             parse_body(call, objects_only=provider.objects_only)
+        await self._advance(call)
         self._run_due_events(call.world)
         self._count_against_limit(call)
         self._raise_status_fault(call)
@@ -178,6 +185,18 @@ class HttpHandler:
         if world is None or (pinned is not None and world is not pinned):
             raise ProviderError("unknown_credential")
         call.world, call.credential = world, credential[1]
+
+    async def _advance(self, call: ApiCall) -> None:
+        """Move the clock of a world that lets its clients do so by the seconds that a client would have slept."""
+        text = call.headers.get(ADVANCE)
+        if text is None or not (call.world.auto_advance and call.world.clock.virtual):
+            return
+        try:
+            seconds = float(text)
+        except ValueError:
+            return
+        if math.isfinite(seconds) and 0 < seconds <= LONGEST_ADVANCE:
+            await asyncio.to_thread(call.world.clock.advance, seconds)  # what falls due may block
 
     def _run_due_events(self, world: World) -> None:
         if world.clock.run_due() and self.worlds.keep is not None:

@@ -10,6 +10,7 @@ from bananastand.contracts.response import ApiResponse
 
 from .call import ApiCall
 from .http_request import HttpRequest
+from .world import SHORTEST_SECRET
 
 __all__ = ["record"]
 
@@ -38,9 +39,10 @@ def record(provider: str, request: HttpRequest, call: ApiCall | None, response: 
     headers: Any = redact({name: value for name, value in request.headers.items() if name != "host"})
     body = redact(body)
     head = "\n".join((path, *map(str, query.values()), *headers.values()))
+    own = call.credential if call is not None and call.credential else ""  # that of an API which takes any key
     secrets = [
         secret
-        for secret in world.secrets()
+        for secret in (*world.secrets(), *([own] if len(own) >= SHORTEST_SECRET else ()))
         if secret in head or secret.encode() in request.body or secret.encode() in content
     ]
     if secrets:

@@ -61,6 +61,7 @@ class World:
         breaches: Defects of the mocks: responses that did not fit their contract, and unexpected exceptions.
         exchanges: What answers in place of a provider's functions, by the provider's name.
         live: What cannot be exported, such as work under way; it ends with a reset or an import.
+        auto_advance: Whether clients may advance a virtual clock instead of sleeping; see `clock_header`.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class World:
         self.name = name
         self._journal_budget = journal
         self._events = events or {}
+        self.auto_advance = False
         self.kind: Kind = "development"
         self.credentials: dict[str, list[str]] = {}
         self.issued: dict[str, list[str]] = {}
@@ -105,6 +107,17 @@ class World:
         """Note a defect of the mocks. Only the first ones are stored, because every call may repeat one."""
         if len(self.breaches) < MAX_BREACHES:
             self.breaches.append(message)
+
+    def clock_header(self) -> str | None:
+        """Return what responses tell of a virtual clock: the time, the world, and whether waiting helps.
+
+        Waiting helps where a client may advance the clock (header X-Stand-Advance), where every call moves it, or where
+        work ends by polls.
+        """
+        if not self.clock.virtual:
+            return None
+        helps = self.auto_advance or self.clock.step > 0 or self.tasks.mode == "after_polls"
+        return f"{self.clock.now():.3f} {self.name} {'moves' if helps else 'stopped'}"
 
     def admit(self, kind: str, secret: str) -> None:
         """Make a secret open this world."""

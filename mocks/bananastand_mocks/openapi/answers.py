@@ -44,8 +44,8 @@ class Answers:
         Raises:
             ProviderError: not_acceptable, or not_found for an example or a code that the operation does not have.
         """
-        wanted = preferences(call)
-        status = status or int(wanted.get("code", call.operation.status))
+        preferred = preferences(call)
+        status = status or int(preferred.get("code", call.operation.status))
         spec = self.response(call, status)
         if spec is None:
             raise ProviderError("not_found", f"{call.operation.id} has no response {status}: ask for another code")
@@ -53,7 +53,7 @@ class Answers:
         if not (content := spec.get("content")):
             return ApiResponse(None, status, headers)
         kind = _choose(content, call.headers.get("accept", "*/*"))
-        body = self._body(call, status, kind, content[kind], wanted.get("example"))
+        body = self._body(call, status, kind, content[kind], preferred.get("example"))
         return ApiResponse(body, status, headers, kind if "json" not in kind else _json_type(kind))
 
     def response(self, call: ApiCall, status: int) -> Any:
@@ -116,10 +116,10 @@ def _choose(content: Mapping[str, Any], accept: str) -> str:
     """The type that the caller accepts: the first JSON one, else the first."""
     ranges = [part.partition(";")[0].strip().lower() for part in accept.split(",") if "q=0," not in f"{part},"]
     kinds = sorted(content, key=lambda kind: "json" not in kind)
-    for wanted in ranges:
+    for preferred in ranges:
         for kind in kinds:
             name = kind.partition(";")[0].lower()
-            if wanted in ("*/*", "", name) or (wanted.endswith("/*") and name.startswith(wanted[:-1])):
+            if preferred in ("*/*", "", name) or (preferred.endswith("/*") and name.startswith(preferred[:-1])):
                 return kind
     raise ProviderError("not_acceptable", f"{accept[:100]} is not offered; there are {', '.join(content)}")
 

@@ -29,15 +29,15 @@ def credential_of(call: ApiCall, document: Mapping[str, Any]) -> str | None:
         ProviderError: unauthorized, where it is missing.
     """
     alternatives = call.operation.spec.get("security", document.get("security", []))
-    if not alternatives or {} in alternatives:
-        return None
     schemes = document.get("components", {}).get("securitySchemes", {})
     missing: list[str] = []
     for alternative in alternatives:
         found = [_credential(call, resolve(document, schemes.get(name, {}))) for name in alternative]
-        if all(found):
+        if found and all(found):
             return str(found[0])
         missing.append(" and ".join(_described(resolve(document, schemes.get(name, {})), name) for name in alternative))
+    if not alternatives or {} in alternatives:
+        return None
     raise ProviderError("unauthorized", f"the credential is missing: send {' or '.join(missing)}")
 
 

@@ -51,9 +51,9 @@ class Drawer:
             case "array":
                 return self._draw_array(schema, name, depth)
             case "integer":
-                return int(self._draw_number(schema, whole=True))
+                return int(self._draw_number(schema, integral=True))
             case "number":
-                return self._draw_number(schema, whole=False)
+                return self._draw_number(schema, integral=False)
             case "boolean":
                 return self._random.random() < 0.5
             case "null":
@@ -121,9 +121,9 @@ class Drawer:
             first.append(drawn)
         return first
 
-    def _draw_number(self, schema: dict[str, Any], *, whole: bool) -> float:
+    def _draw_number(self, schema: dict[str, Any], *, integral: bool) -> float:
         low, high = schema.get("minimum"), schema.get("maximum")
-        step = schema.get("multipleOf") or (1 if whole else 0.01)
+        step = schema.get("multipleOf") or (1 if integral else 0.01)
         if (above := schema.get("exclusiveMinimum")) is not None:
             low = above + step if low is None else max(low, above + step)
         if (below := schema.get("exclusiveMaximum")) is not None:
@@ -136,7 +136,7 @@ class Drawer:
         if last < first:
             return low
         number = self._random.randint(first, min(last, first + WIDE)) * step
-        return number if whole else round(number, 10)
+        return number if integral else round(number, 10)
 
     def _draw_text(self, schema: dict[str, Any], name: str) -> str:
         text = self._formatted(schema.get("format", ""), name)

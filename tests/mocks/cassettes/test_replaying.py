@@ -22,6 +22,7 @@ import bananastand_mocks
 from bananastand_mocks.cassettes import Cassette, CassetteError
 from bananastand_mocks.cassettes.bodies import content_of, pack
 from bananastand_mocks.cassettes.cassette import read_cassette
+from bananastand_mocks.cassettes.exchanges import build_exchanges
 from bananastand_mocks.cassettes.scrubber import Scrubber
 from bananastand_mocks.conformance import conform_cassette
 from bananastand_mocks.providers import NAMES
@@ -363,5 +364,46 @@ def test_every_text_is_read_as_it_was_written(text: str, key: str) -> None:
 
     assert len(interactions) == 3
     first, second = (content_of(interaction.answer) for interaction in interactions[:2])
-    assert first == content or json.loads(first) == json.loads(content)
+    assert json.loads(first) == json.loads(content)
     assert second == text.encode("utf-8", "replace")
+
+
+def test_known_calls_are_replayed_and_only_new_ones_are_recorded(service: HTTPServer, tmp_path: Path) -> None:
+    cassette = cassette_of(tmp_path / "c.yaml", entry("/api/known", answer="recorded"))
+    service.expect_request("/api/new").respond_with_json("live")
+    with bananastand_mocks.start("gobananas") as server:
+        real = f"gobananas=http://127.0.0.1:{service.port}"
+        exchanges = build_exchanges(server.asgi.providers, record=[real], cassette=cassette, replay=[cassette])
+        server.asgi.worlds.exchanges.update(exchanges)
+        base = server.endpoint("gobananas").base_url
+        answers = [get(f"{base}/api/{name}").json() for name in ("known", "new", "known")]
+
+    assert answers == ["recorded", "live", "recorded"]
+    assert [(saved.path, saved.answer) for saved in read_cassette(cassette)] == [
+        ("/api/known", {"json": "recorded"}),
+        ("/api/new", {"json": "live"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("https://api.lowcodeapi.com/falai", ["falai"]),
+        ("https://api.lowcodeapi.com/bananadev", ["bananadev"]),
+        ("https://api.paperbanana.me", ["paperbanana"]),
+        ("falai", ["falai"]),
+    ],
+)
+def test_a_url_or_a_name_alone_says_what_is_recorded(
+    server: RunningServer, text: str, expected: list[str], tmp_path: Path
+) -> None:
+    exchanges = build_exchanges(server.asgi.providers, record=[text], cassette=tmp_path / "c.yaml")
+
+    assert list(exchanges) == expected
+    services = yaml.safe_load((tmp_path / "c.yaml").read_text())["services"]
+    assert services[expected[0]] == ("https://api.lowcodeapi.com/falai" if text == "falai" else text)
+
+
+def test_a_url_of_no_provider_is_refused(server: RunningServer, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"https://a\.example is no known service: write NAME=https://a\.example"):
+        build_exchanges(server.asgi.providers, record=["https://a.example"], cassette=tmp_path / "c.yaml")

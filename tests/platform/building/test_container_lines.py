@@ -220,3 +220,13 @@ def test_a_dated_index_has_the_files_uploaded_before_the_date() -> None:
 
     assert [row["filename"] for row in files_before(rows, DAY)] == ["a-1.0.tar.gz"]
     assert len(files_before(rows[2:], DAY)) == 1
+
+
+def test_the_newest_file_of_a_dated_index_counts_although_it_was_withdrawn_later() -> None:
+    rows = [
+        {"filename": "a-1.4.tar.gz", "upload-time": "2023-02-01T00:00:00Z", "yanked": "broken"},
+        {"filename": "a-1.5.tar.gz", "upload-time": "2023-02-02T00:00:00Z", "yanked": "see 1.5.post1"},
+        {"filename": "a-1.5.post1.tar.gz", "upload-time": "2023-04-01T00:00:00Z"},
+    ]
+
+    assert [row["yanked"] for row in files_before(rows, DAY)] == ["broken", False]

@@ -49,6 +49,8 @@ from package_server import PackageServer, put
          "torch==2.0.1 torchvision==0.15.2 torchaudio==2.0.2"),
         ("pytorch/pytorch:2.5.1-cuda12.4-cudnn9-runtime@sha256:abc", "3.11", False, "12.4",
          "torch==2.5.1 torchvision==0.20.1 torchaudio==2.5.1"),
+        ("pytorch/pytorch:2.10.0-cuda13.0-cudnn9-devel", "3.12", False, "13.0",
+         "torch==2.10.0 torchvision==0.25.0 torchaudio==2.10.0"),
         ("pytorch/pytorch:latest", None, False, None, "torch torchvision"),
         ("nvidia/cuda:11.6.2-cudnn8-devel-ubuntu20.04", "3.8", False, "11.6", ""),
         ("nvidia/cuda:10.2-base-ubuntu18.04", "3.6", False, "10.2", ""),

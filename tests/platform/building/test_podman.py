@@ -19,6 +19,7 @@ import pytest
 from bananastand.platform.building.builder import source_builder
 from bananastand.platform.building.containers import container
 from bananastand.platform.platform import Platform
+from bananastand.platform.replicas.container_forwarder import ContainerForwarder
 from bananastand.platform.settings import Settings
 from images import BASE, real
 from paths import PATHS
@@ -109,6 +110,31 @@ async def test_a_stand_runs_replicas_in_containers_of_podman(source: Path, tmp_p
 
         await until(lambda: not stand.pool.of_project(project.id), 60)
         assert podman("ps", "--all", "--quiet", "--filter", mark) == ""
+    finally:
+        await stand.close(5.0)
+
+
+@real
+@pytest.mark.needs("podman", "catatonit", "iptables")
+@pytest.mark.parametrize("may_enter", [True, False], ids=["its network is entered", "in the container"])
+async def test_an_app_on_loopback_of_its_container_is_reached(
+    may_enter: bool, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (source / "Dockerfile").write_text(
+        'FROM python:3.12\nEXPOSE 8000\nCMD ["python3", "-m", "http.server", "--bind", "127.0.0.1", "8000"]\n'
+    )
+    if not may_enter:
+
+        async def no_pid(self: ContainerForwarder) -> None: ...
+
+        monkeypatch.setattr(ContainerForwarder, "_find_pid", no_pid)
+
+    stand = stand_at(tmp_path, tmp_path)
+    try:
+        await stand.start()
+        await live(stand, source)
+        call = await stand.submit(stand.projects.named("app"), "/", b"", method="GET")
+        assert b"Directory listing" in (await call.outcome(60)).body  # type: ignore[union-attr]
     finally:
         await stand.close(5.0)
 

@@ -13,7 +13,12 @@ from bananastand.platform.building import BuildError, BuildSettings
 from bananastand.platform.building.builder_choice import choose_builder
 from bananastand.platform.building.dockerfile.dockerfile import parse
 from bananastand.platform.building.dockerfile.dockerfile_edits import apply_overrides
-from bananastand.platform.building.dockerfile.image_command import ImageCommand, read_image_command, resolve_command
+from bananastand.platform.building.dockerfile.image_command import (
+    ImageCommand,
+    exposed_port,
+    read_image_command,
+    resolve_command,
+)
 from bananastand.platform.building.overrides import AppOverrides, BuildOverrides, Overrides
 from platform_builds import Bench, wheel
 
@@ -63,6 +68,17 @@ def test_start_command_is_read_from_the_dockerfile(
 
     assert found is not None
     assert (found.words, found.folder, found.environment) == (words, folder, environment)
+
+
+@pytest.mark.parametrize(
+    ("words", "port"),
+    [
+        (["8000"], 8000), (["5555", "8000/tcp"], 8000), (["9000", "5555"], 9000), (["8000/udp", "7860"], 7860),
+        (["$PORT"], None), ([], None),
+    ],
+)  # fmt: skip
+def test_of_several_exposed_ports_bananas_is_for_callers(words: list[str], port: int | None) -> None:
+    assert exposed_port(words) == port
 
 
 def test_a_command_written_as_one_name_is_refused_with_the_right_form() -> None:

@@ -19,6 +19,7 @@ from ..models import (
     ImageList,
     ListedImage,
     ModelId,
+    SessionImage,
     Upload,
     UploadForEditing,
 )
@@ -200,7 +201,7 @@ def continue_image(
 
     Args:
         prompt: 1 to 8192 characters.
-        image_id: Image to edit; the last one by default.
+        image_id: Id of the image to edit; the last one by default.
         session_id: Session whose last image is edited.
 
     Returns:
@@ -291,22 +292,27 @@ def get_file(r2_key: str, *, download: bool | None = None) -> ClientRequest[byte
     )
 
 
-def save(session: ClientSession, image: GeneratedImage | ListedImage | Upload, path: str | Path) -> Flow[Path]:
+def save(
+    session: ClientSession, image: GeneratedImage | ListedImage | SessionImage | Upload, path: str | Path
+) -> Flow[Path]:
     """Fetch a picture from its `url`, which needs no key, and write it to a file.
 
     Source: B:94-95.
 
     Args:
         session: The client's session; a client passes its own.
-        image: A created, listed or uploaded image.
+        image: A created, listed, read or uploaded image.
         path: File to write.
 
     Returns:
         The path written.
 
     Raises:
+        ValueError: The image has no `url`.
         APIError: The picture could not be fetched.
     """
+    if not image.url:
+        raise ValueError("the image has no url; read it by get_file and its r2_key")
     call: ClientRequest[bytes] = ClientRequest(
         bytes, "GET", image.url, read=media_reader("image/", "application/octet-stream"), unsigned=True
     )

@@ -12,6 +12,9 @@ __all__ = ["next_page"]
 
 def next_page(request: ClientRequest[Any], page: Any) -> ClientRequest[Any] | None:
     """Return the request of the page after this one, or None at the end."""
-    offset = page.pagination.offset + page.pagination.limit
-    further = page.pagination.has_more and offset > cast("int", request.query.get("offset", 0))
-    return replace(request, query={**request.query, "offset": offset}) if further else None
+    part = page.pagination
+    if part is None or not (part.has_more or getattr(part, "hasMore", False)):
+        return None
+    here = cast("int", request.query.get("offset", 0))
+    offset = (here if part.offset is None else part.offset) + (part.limit or 0)
+    return replace(request, query={**request.query, "offset": offset}) if offset > here else None

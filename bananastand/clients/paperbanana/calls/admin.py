@@ -76,7 +76,7 @@ def get_key(key: str) -> ClientRequest[KeyDetail]:
         NotFoundError: 404: there is no key of that name or id.
         RateLimitError: 429: too many requests, after the retries.
     """
-    return ClientRequest(KeyDetail, "GET", f"/api/admin/keys/{quote(key, safe='')}", admin=True)
+    return ClientRequest(KeyDetail, "GET", f"/api/admin/keys/{quote(key, safe='')}", admin=True, hidden=key)
 
 
 def update_key(
@@ -113,7 +113,9 @@ def update_key(
         webhook_url=webhook_url,
         webhook_secret=webhook_secret,
     )
-    return ClientRequest(Key, "PATCH", f"/api/admin/keys/{quote(key, safe='')}", json=body, idempotent=True, admin=True)
+    return ClientRequest(
+        Key, "PATCH", f"/api/admin/keys/{quote(key, safe='')}", json=body, idempotent=True, admin=True, hidden=key
+    )
 
 
 def delete_key(key: str) -> ClientRequest[None]:
@@ -129,7 +131,9 @@ def delete_key(key: str) -> ClientRequest[None]:
         NotFoundError: 404: there is no key of that name or id.
         RateLimitError: 429: too many requests, after the retries.
     """
-    return ClientRequest(None, "DELETE", f"/api/admin/keys/{quote(key, safe='')}", idempotent=True, admin=True)
+    return ClientRequest(
+        None, "DELETE", f"/api/admin/keys/{quote(key, safe='')}", idempotent=True, admin=True, hidden=key
+    )
 
 
 def list_history(
@@ -205,4 +209,6 @@ def each_history_item(
 
 def _next_page(call: ClientRequest[Any], page: HistoryPage) -> ClientRequest[Any] | None:
     turned = cast("int", call.query.get("page", 1))
-    return replace(call, query={**call.query, "page": turned + 1}) if page.items and turned < page.pages else None
+    return (
+        replace(call, query={**call.query, "page": turned + 1}) if page.items and turned < (page.pages or 0) else None
+    )

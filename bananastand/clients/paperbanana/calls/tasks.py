@@ -79,8 +79,8 @@ def wait_for_task(
     Args:
         session: The client's session; a client passes its own.
         task_id: Id of a task.
-        poll: Seconds between two checks; 3 to 5 are good.
-        deadline: Seconds after which waiting ends.
+        poll: Seconds between two checks, from 0; 3 to 5 are good.
+        deadline: Seconds after which waiting ends, from 0.
         on_check: Called with each checked state.
         cancelled: Returns true once waiting is to end; asked at least ten times a second.
 
@@ -121,8 +121,8 @@ def run_and_wait(
     Args:
         session: The client's session; a client passes its own.
         submission: A request of this module, such as `calls.create_plot(...)`.
-        poll: Seconds between two checks; 3 to 5 are good.
-        deadline: Seconds after which waiting ends.
+        poll: Seconds between two checks, from 0; 3 to 5 are good.
+        deadline: Seconds after which waiting ends, from 0.
         on_check: Called with each checked state.
         cancelled: Returns true once waiting is to end; asked at least ten times a second.
 

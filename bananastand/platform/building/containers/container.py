@@ -21,6 +21,7 @@ from ...store.private_files import widen
 from ..commands import output, run
 from ..dockerfile.dockerfile import Dockerfile, parse
 from ..dockerfile.dockerfile_edits import apply_overrides
+from ..dockerfile.image_command import exposed_port
 from ..dockerfile.run_edits import add_run_environment
 from ..environments.installer import pip_config
 from ..errors import BuildError
@@ -37,7 +38,7 @@ __all__ = ["build_container"]
 
 # An engine's own words about a step that failed, behind those of the step's program.
 ENGINES_OWN = re.compile(r"(ERROR: failed|error: building|Error: building|error building|Error: error building|"
-                         r"#\d+ ERROR|ERROR: process|STEP \d+/\d+:|.*\bexit status\b|subprocess exited|"
+                         r"#\d+ ERROR|ERROR: process|STEP \d+/\d+:|--> |.*\bexit status\b|subprocess exited|"
                          r".*failed to (solve|build)|ERRO\[|"
                          r"The command '.*' returned|------|Dockerfile:\d+)", re.IGNORECASE)  # fmt: skip
 PLAIN = re.compile(r"^(docker\.io/)?(library/)?")
@@ -190,7 +191,6 @@ async def _launch(engine: ContainerEngine, tag: str, settings: BuildSettings, ov
     command = overrides.app.command or (*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ()))
     if not command:
         raise BuildError('the image has no CMD: say how the app is started, as CMD ["python3", "-u", "app.py"]')
-    ports = [port.partition("/")[0] for port in config.get("ExposedPorts") or {} if not port.endswith("/udp")]
     return Launch(
         kind="container",
         command=command,
@@ -198,7 +198,7 @@ async def _launch(engine: ContainerEngine, tag: str, settings: BuildSettings, ov
         environment=_environment(config, settings, overrides),
         image=tag,
         engine=engine.name,
-        port=overrides.app.port or (int(ports[0]) if ports else None),
+        port=overrides.app.port or exposed_port(config.get("ExposedPorts") or {}),
         health=overrides.app.health,
         isolation=engine.isolation,
         volumes={RENAMED: str(renamed_folder())} if overrides.build.weights else {},

@@ -108,11 +108,22 @@ def exact_pins(source: Path) -> dict[str, set[Version]]:
 def files_before(
     rows: Iterable[Mapping[str, Any]], cutoff: datetime, pinned: Collection[Version] = ()
 ) -> list[Mapping[str, Any]]:
-    """Return the files uploaded before the cutoff and those of pinned versions; all, where the index has no times."""
+    """Return the files uploaded before the cutoff and those of pinned versions; all, where the index has no times.
+
+    The index does not tell when a file was withdrawn (yanked). Of the newest version before the cutoff that counts as
+    later: a version is mostly withdrawn once the next one repairs it.
+    """
     found = list(rows)
     if not _is_timed(found):
         return found
-    return [row for row in found if _was_there(row, cutoff) or version_of_file(str(row["filename"])) in pinned]
+    versions = {id(row): version_of_file(str(row["filename"])) for row in found}
+    before = {id(row) for row in found if _was_there(row, cutoff)}
+    newest = max((version for place in before if (version := versions[place]) is not None), default=None)
+    return [
+        {**row, "yanked": False} if id(row) in before and versions[id(row)] == newest else row
+        for row in found
+        if id(row) in before or versions[id(row)] in pinned
+    ]
 
 
 def _is_timed(rows: Iterable[Mapping[str, Any]]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ..environments.conda import PROGRAMS as CONDA
@@ -18,9 +18,10 @@ from ..errors import DockerfileError
 from .dockerfile import Instruction
 from .shell import ShellError, parse_commands, parse_list
 
-__all__ = ["ImageCommand", "resolve_command", "read_image_command"]
+__all__ = ["ImageCommand", "exposed_port", "resolve_command", "read_image_command"]
 
 SHELLS = frozenset({"sh", "bash", "dash"})
+BANANAS = 8000  # the port on which Banana called an app
 # They start a program as an image's first process, which a replica's is not.
 INITS = frozenset({"tini", "dumb-init", "catatonit", "su-exec", "gosu"})
 
@@ -122,3 +123,10 @@ def _does_nothing(words: list[str]) -> bool:
     if words[0] in ("source", "."):
         return any(name in words[1] for name in ("activate", "conda", ".bashrc")) if len(words) > 1 else False
     return words[0] in CONDA or words[:2] == ["ulimit", "-n"]
+
+
+def exposed_port(words: Iterable[str]) -> int | None:
+    """Return the port for callers among the words of EXPOSE, such as "8000/tcp": Banana's own, else the first one."""
+    split = (word.partition("/") for word in words)
+    ports = [int(port) for port, _, protocol in split if protocol != "udp" and port.isdecimal()]
+    return BANANAS if BANANAS in ports else next(iter(ports), None)

@@ -13,7 +13,7 @@ from ...environment import inherited
 from ...launch import Launch
 from ...replicas.sandbox import sandbox_problem
 from ..dockerfile.dockerfile import Dockerfile
-from ..dockerfile.image_command import ImageCommand, resolve_command
+from ..dockerfile.image_command import ImageCommand, exposed_port, resolve_command
 from ..errors import BuildError, DockerfileError
 from ..failure import explain_windows_line_ends
 from ..overrides import Overrides
@@ -71,7 +71,7 @@ async def build_process(
         workdir=str(last.rootfs.at(posixpath.join(last.workdir, start.folder))),
         environment={**environment, **overrides.app.environment},
         python=python.python,
-        port=overrides.app.port or last.port,
+        port=overrides.app.port or exposed_port(last.exposed),
         health=overrides.app.health,
         root=str(last.rootfs.root),
         named=_named_paths(settings.environment),

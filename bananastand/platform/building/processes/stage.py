@@ -81,7 +81,7 @@ class StageBuild:
         self.workdir, self.shell = "/", ("/bin/sh", "-c")
         self.command: ImageCommand | None = None
         self.entrypoint: ImageCommand | None = None
-        self.port: int | None = None
+        self.exposed = list[str]()  # words of EXPOSE
         self.base: str | None = None  # the image that this stage, or the one it builds on, comes from
         self.instructions = [(instruction.line, instruction.text) for instruction in stage.instructions]
         self.pip = list[PipCall]()
@@ -243,9 +243,7 @@ class StageBuild:
             case "RUN":
                 await RunExecutor(self, line).do()
             case "EXPOSE":
-                ports = [word.partition("/")[0] for word in self._words(line) if not word.endswith("/udp")]
-                if self.port is None and ports and ports[0].isdecimal():
-                    self.port = int(ports[0])
+                self.exposed += self._words(line)
             case "CMD":
                 self.command, self._inherits_command = read_image_command(line), False
             case "ENTRYPOINT":

@@ -25,6 +25,7 @@ def create_world(context: ControlContext, body: NewWorld) -> World:
     except ValueError as error:
         raise HTTPException(409, str(error)) from None
     world.clock.step = body.step
+    world.auto_advance = body.auto_advance
     context.save(world)
     return world
 

@@ -28,6 +28,7 @@ class NewWorld(_Body):
     time: Literal["real", "virtual"] = "virtual"
     speed: float = Field(default=1.0, gt=0, le=FASTEST)
     step: float = Field(default=0.0, ge=0, le=MAX_NUMBER)
+    auto_advance: bool = False
 
 
 class Reset(_Body):
