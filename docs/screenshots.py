@@ -37,7 +37,29 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
         admin(browser, server)
         gallery(browser, server.endpoint("gobananas"))
+        control_plane(browser, server)
         browser.close()
+
+
+def control_plane(browser: Browser, server: RunningServer) -> None:
+    """A world with stubs and faults, and a call that it misses on a phone in the dark."""
+    session = server.stand()
+    at = session.endpoint("gobananas")
+    session.stub("list_images", times=2).respond(503, headers={"Retry-After": "3"}).respond(json={"success": True})
+    session.stub("create_image", body_paths={"$.prompt": {"contains": "cherry"}}).respond(418)
+    session.faults.next_calls(1, "status", "get_profile", status=429)
+    with httpx2.Client(base_url=at.base_url, headers={"X-API-Key": at.key}, timeout=60) as http:
+        http.post("/api/images", json={"prompt": "a ripe banana", "aspect_ratio": "square"})
+        for path in ("/api/images", "/api/profile", "/api/profile", "/api/nowhere"):
+            http.get(path)
+    address = f"{server.url}/_stand/pages/{session.world.name}"
+    page = window(browser, DESKTOP, "light")
+    page.goto(address)
+    page.get_by_text("Near misses").first.click()
+    save(page, "mocks-world.png", full_page=True)
+    page = window(browser, PHONE, "dark")
+    page.goto(f"{address}/journal?status=503")
+    save(page, "mocks-journal-phone.png", full_page=True)
 
 
 def admin(browser: Browser, server: RunningServer) -> None:

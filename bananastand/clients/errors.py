@@ -7,7 +7,8 @@ BananastandError
             APITimeoutError         no response in time; also a TimeoutError
         APIStatusError          .status, .headers; one class for each documented status
             BadRequestError 400, AuthenticationError 401, PaymentRequiredError 402, PermissionDeniedError 403,
-            NotFoundError 404, PayloadTooLargeError 413, TeapotError 418, UnprocessableError 422, BusyError 423,
+            NotFoundError 404, PayloadTooLargeError 413, UnsupportedEncodingError 415, TeapotError 418,
+            UnprocessableError 422, BusyError 423,
             RateLimitError 429, RequestCancelledError 499, ServerError 5xx
         APIResponseError        the response does not fit the contract
         APIRefusedError         a failure inside a response of status 200; also a TaskFailed
@@ -50,6 +51,7 @@ __all__ = [
     "TaskFailed",
     "TeapotError",
     "UnprocessableError",
+    "UnsupportedEncodingError",
     "status_error",
 ]
 
@@ -122,6 +124,10 @@ class NotFoundError(APIStatusError):
 
 class PayloadTooLargeError(APIStatusError):
     """Status 413."""
+
+
+class UnsupportedEncodingError(APIStatusError):
+    """Status 415."""
 
 
 class TeapotError(APIStatusError):
@@ -203,6 +209,7 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
     403: PermissionDeniedError,
     404: NotFoundError,
     413: PayloadTooLargeError,
+    415: UnsupportedEncodingError,
     418: TeapotError,
     422: UnprocessableError,
     423: BusyError,

@@ -28,7 +28,7 @@ def publish(document: Any, examples: Path) -> dict[str, Any]:
             id of its original with a number, and its examples where it has none of its own.
     """
     schemas, paths, aliases = Schemas(document), dict[str, Any](), dict[str, int]()
-    by_id = yaml.safe_load(examples.read_text(encoding="utf-8")) if examples.exists() else {}
+    by_id = yaml.safe_load(examples.read_text(encoding="utf-8")) if examples.is_file() else {}
     for path, item in document["paths"].items():
         paths[path] = {"parameters": item["parameters"]} if "parameters" in item else {}
         for method, spec in item.items():

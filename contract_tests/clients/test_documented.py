@@ -40,6 +40,7 @@ CLASSES = {
     "403": raised.PermissionDeniedError,
     "404": raised.NotFoundError,
     "413": raised.PayloadTooLargeError,
+    "415": raised.UnsupportedEncodingError,
     "418": raised.TeapotError,
     "422": raised.UnprocessableError,
     "423": raised.BusyError,

@@ -23,8 +23,7 @@ from .kernel.faults import Faults
 from .kernel.journal import Journal
 from .kernel.limits import RateLimits
 from .kernel.provider import Provider
-from .kernel.stub_checks import check_names
-from .kernel.stubs import Stub, Stubs, StubSpec
+from .kernel.stubs import Stubs
 from .kernel.tasks import Tasks
 from .kernel.world import World
 from .kernel.worlds import Kind
@@ -34,6 +33,7 @@ from .server import Server
 
 if TYPE_CHECKING:
     from .bananadev.runtime import RuntimeFactory
+    from .kernel.stub import Stub
     from .paperbanana.vlm import Vlm
 
 __all__ = ["Endpoint", "RunningServer", "MockSession", "start"]
@@ -174,6 +174,9 @@ class MockSession:
 
         >>> stand.stub("list_models", times=2).respond(503, headers={"Retry-After": "3"})
         """
+        from .kernel.stub import StubSpec
+        from .kernel.stub_checks import check_names
+
         expected = {
             "provider": provider,
             "operation": operation,

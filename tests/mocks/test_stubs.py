@@ -7,13 +7,15 @@ import base64
 import time
 from typing import Any
 
+import httpx  # noqa: TID251 - respx answers in its words
 import httpx2
 import pytest
+import respx
 from pydantic import ValidationError
 
-from bananastand_mocks.kernel.stubs import Stub, StubSpec
+from bananastand_mocks.kernel.stub import Stub, StubSpec
 from bananastand_mocks.running import Endpoint, MockSession
-from bananastand_mocks.server import Server
+from bananastand_mocks.server import Server, create_app
 from tinymock import Response, app, ask
 
 LOCAL = {"host": "127.0.0.1:8750"}
@@ -315,6 +317,20 @@ def test_a_fixture_sets_stubs_for_calls_over_http(bananadev: Endpoint, stand: Mo
     stub.assert_called_once()
     assert picture.calls[0].operation is None
     stand.stubs.assert_all_called()
+
+
+def test_a_client_with_a_fixed_host_meets_stubs_through_respx(respx_mock: respx.MockRouter) -> None:
+    fal = create_app("fal-native", virtual=True)
+    fal.worlds.default.stubs.add(
+        StubSpec.model_validate({"request": {"operation": "list_models"}, "times": 1})
+    ).respond(503)
+    respx_mock.route(host="api.fal.ai").mock(side_effect=respx.ASGIHandler(fal))
+
+    async def list_models() -> list[int]:
+        async with httpx.AsyncClient(headers={"Authorization": "Key fal-bananastand"}) as http:
+            return [(await http.get("https://api.fal.ai/v1/models")).status_code for _ in range(2)]
+
+    assert asyncio.run(list_models()) == [503, 200]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from .shapes import answer_schema, fields
 
 __all__ = ["PROVIDERS", "mutants", "watch"]
 
-PROVIDERS = ("bananadev", "falai", "banana-native", "gobananas", "paperbanana")
+PROVIDERS = ("bananadev", "falai", "banana-native", "fal-queue", "gobananas", "paperbanana")
 NAMES = {"banana": "banana-native"}  # of a client's Provider, where it is not the contract's
 
 

@@ -35,10 +35,10 @@ SWAPS: dict[type, type] = {
 # Modules outside a provider's API: drawing, calls to an app, pages for people, and the data of ready-made worlds.
 ELSEWHERE = {"drawing.py", "pictures.py", "app_pictures.py", "http_runtime.py", "encoding.py", "rendering.py",
              "gallery.py", "seeds.py", "templates.py", "description.py"}  # fmt: skip
-MOCKED = {"bananadev": "banana-native", "falai": "falai", "gobananas": "gobananas", "paperbanana": "paperbanana",
-          "lowcodeapi": "bananadev"}  # fmt: skip
-CALLED = {"banana": "banana-native", "bananadev": "bananadev", "falai": "falai", "gobananas": "gobananas",
-          "paperbanana": "paperbanana"}  # fmt: skip
+MOCKED = {"bananadev": "banana-native", "falai": "falai", "falqueue": "fal-queue", "gobananas": "gobananas",
+          "paperbanana": "paperbanana", "lowcodeapi": "bananadev"}  # fmt: skip
+CALLED = {"banana": "banana-native", "bananadev": "bananadev", "falai": "falai", "falqueue": "fal-queue",
+          "gobananas": "gobananas", "paperbanana": "paperbanana"}  # fmt: skip
 TEXTUAL = {"webhooks.py", "errors.py"}  # modules of the mocks whose texts are mutated too
 Place = tuple[int, int]
 

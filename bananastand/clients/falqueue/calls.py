@@ -11,6 +11,7 @@ from urllib.parse import quote
 from ..request import ClientRequest, without_none
 from ..session import ClientSession, Flow
 from ..waiting import wait
+from .addresses import address_of, logs_query
 from .models import Cancellation, Priority, RequestStatus, Upload, WebhookKeys
 
 __all__ = [
@@ -27,7 +28,6 @@ __all__ = [
 
 POLL = 0.5  # seconds between two checks, as in fal's own client
 RUN_SECONDS = 600.0
-NAMESPACES = ("workflows", "comfy")
 
 
 def submit(
@@ -268,15 +268,3 @@ def upload(session: ClientSession, path: str | Path, *, content_type: str | None
         )
     )
     return place.file_url
-
-
-def address_of(model: str, request_id: str) -> str:
-    """Return the path of a request: owner and application of its model, without the path of the endpoint."""
-    parts = model.split("/")
-    application = "/".join(parts[: 3 if parts[0] in NAMESPACES else 2])
-    return f"/{quote(application)}/requests/{quote(request_id, safe='')}"
-
-
-def logs_query(logs: bool | None) -> dict[str, object]:
-    """Return the query that asks for log lines."""
-    return without_none(logs=logs)

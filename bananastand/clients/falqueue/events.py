@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 
 from ..request import ClientRequest
-from .calls import address_of, logs_query
+from .addresses import address_of, logs_query
 from .models import RequestStatus, WebhookKeys
 
 __all__ = ["read_event", "status_events", "verify_webhook"]

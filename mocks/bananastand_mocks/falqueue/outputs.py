@@ -15,7 +15,7 @@ from ..drawing.pictures import Recipe
 from ..falai.state import catalogue
 from .pictures import MEDIA_TYPES, data_url, drawable_size
 
-__all__ = ["Outcome", "failed", "output_of", "produce"]
+__all__ = ["ImageSize", "Outcome", "failed", "output_of", "produce"]
 
 SIZES = {
     "square_hd": (1024, 1024),
@@ -40,7 +40,7 @@ class ImageSize(BaseModel):
     height: Side = 512
 
 
-class PictureOptions(BaseModel):
+class _PictureOptions(BaseModel):
     """What the mock reads of an input beside the prompt; everything else is ignored."""
 
     negative_prompt: str = ""
@@ -56,26 +56,26 @@ class PictureOptions(BaseModel):
     sync_mode: bool = False
 
 
-class TextInput(PictureOptions):
+class _TextInput(_PictureOptions):
     """The input of a text-to-image model."""
 
     prompt: str
 
 
-class EditInput(PictureOptions):
+class _EditInput(_PictureOptions):
     """The input of an image-to-image model."""
 
     image_url: str
     prompt: str = ""
 
 
-class AnyInput(PictureOptions):
+class _AnyInput(_PictureOptions):
     """The input of a model that the catalogue lacks."""
 
     prompt: str = ""
 
 
-PictureInput = TextInput | EditInput | AnyInput
+_PictureInput = _TextInput | _EditInput | _AnyInput
 
 
 @dataclass
@@ -143,17 +143,17 @@ def output_of(row: dict[str, Any], base: str) -> dict[str, Any]:
     return {**body, "images": [{**image, "url": url} for image, url in zip(body["images"], urls, strict=True)]}
 
 
-def _read(inputs: dict[str, Any], row: Any) -> PictureInput:
+def _read(inputs: dict[str, Any], row: Any) -> _PictureInput:
     if row is not None:
-        return (TextInput if row["category"] == "text-to-image" else EditInput).model_validate(inputs)
+        return (_TextInput if row["category"] == "text-to-image" else _EditInput).model_validate(inputs)
     try:
-        return AnyInput.model_validate(inputs)
+        return _AnyInput.model_validate(inputs)
     except ValidationError as error:
         unread = {item["loc"][0] for item in error.errors()}
-        return AnyInput.model_validate({name: value for name, value in inputs.items() if name not in unread})
+        return _AnyInput.model_validate({name: value for name, value in inputs.items() if name not in unread})
 
 
-def _drawn(model: str, read: PictureInput, request_id: str, seed: int, seconds: float) -> Outcome:
+def _drawn(model: str, read: _PictureInput, request_id: str, seed: int, seconds: float) -> Outcome:
     width, height = _size(read)
     suffix = read.output_format
     recipes = [
@@ -185,7 +185,7 @@ def _drawn(model: str, read: PictureInput, request_id: str, seed: int, seconds: 
     return Outcome(200, body, pictures, read.sync_mode and "images" in body, float(units))
 
 
-def _size(read: PictureInput) -> tuple[int, int]:
+def _size(read: _PictureInput) -> tuple[int, int]:
     if isinstance(read.image_size, ImageSize):
         return drawable_size(read.image_size.width, read.image_size.height)
     if read.image_size is None and read.aspect_ratio not in (None, "auto"):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from .patterns import RequestPattern
 from .provider import Provider
-from .stubs import Stub
+from .stub import Stub
 
 __all__ = ["check_names", "contract_differences"]
 

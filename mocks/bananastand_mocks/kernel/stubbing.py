@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from bananastand.contracts.json_body import MalformedJson, TooDeep, parse
 from bananastand.contracts.parameters import parse_query
@@ -10,7 +11,9 @@ from bananastand.contracts.response import ApiResponse
 
 from .call import ApiCall
 from .http_request import HttpRequest
-from .stubs import IncomingRequest
+
+if TYPE_CHECKING:
+    from .stub import IncomingRequest
 
 __all__ = ["answer_with_stub"]
 
@@ -46,6 +49,8 @@ async def answer_with_stub(provider: str, request: HttpRequest, call: ApiCall | 
 
 
 def _incoming(provider: str, request: HttpRequest, call: ApiCall | None) -> IncomingRequest:
+    from .stub import IncomingRequest
+
     text = request.body.decode("utf-8", "replace")
     try:
         body = parse(request.body) if request.body else None

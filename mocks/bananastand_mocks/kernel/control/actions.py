@@ -7,8 +7,8 @@ import asyncio
 from fastapi import HTTPException
 
 from ..faults import Fault
+from ..stub import Stub, StubSpec
 from ..stub_checks import check_names
-from ..stubs import Stub, StubSpec
 from ..world import World
 from .bodies import Advance, ClockStep, NewFault, NewLimit, NewWorld, Reset
 from .context import ControlContext

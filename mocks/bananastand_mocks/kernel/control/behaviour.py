@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from ..stubs import StubSpec
+from ..stub import StubSpec
 from . import actions
 from .answers import ClockMoved, ClockState, FaultList, Limits, StubInfo, StubList, TaskSettings
 from .bodies import Advance, ClockStep, NewFault, NewLimit, NewTasks

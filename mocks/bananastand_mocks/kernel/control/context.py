@@ -11,8 +11,8 @@ from fastapi import HTTPException
 from ..journal_entry import JournalEntry
 from ..mismatches import Mismatch
 from ..provider import Provider
+from ..stub import Stub
 from ..stub_checks import contract_differences
-from ..stubs import Stub
 from ..world import World
 from ..worlds import Worlds
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from fastapi import HTTPException
 
-from ..stubs import StubSpec
+from ..stub import StubSpec
 from .bodies import Advance, ClockStep, NewFault, NewLimit, NewWorld, Reset
 
 __all__ = [
