@@ -34,7 +34,7 @@ MISSING = _Missing()  # what a request does not have
 class ValuePattern(BaseModel):
     """What one value must be; every condition that is set must hold."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
     equal_to: JsonValue = None
     """The value itself, of the same type."""
@@ -104,7 +104,7 @@ JsonPattern = Annotated[ValuePattern, BeforeValidator(_literal, json_schema_inpu
 class RequestPattern(BaseModel):
     """What a request must have; what is left out may be anything."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
     provider: str | None = None
     """The provider's name."""

@@ -51,7 +51,7 @@ class IncomingRequest:
 class StubSpec(BaseModel):
     """A stub to be set."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
     request: RequestPattern = Field(default_factory=RequestPattern)
     """Which requests it answers."""

@@ -24,9 +24,7 @@ BODIES = ("json", "text", "base64")
 class StubResponse(BaseModel):
     """One response of a stub, with at most one of the three bodies."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, use_attribute_docstrings=True, defer_build=True, populate_by_name=True
-    )
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True, populate_by_name=True)
 
     status: JsonInteger = Field(default=200, ge=200, le=599)
     """The HTTP status, 200 to 599."""
