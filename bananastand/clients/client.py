@@ -17,7 +17,7 @@ from .request import ClientRequest, PreparedRequest
 from .response import ClientResponse, RawResponse
 from .session import ClientSession, Flow, Pause
 
-__all__ = ["AsyncClient", "Client", "closed_error", "connection_error"]
+__all__ = ["AsyncClient", "Client", "closed_error", "connection_error", "raw_response"]
 
 T = TypeVar("T")
 
@@ -179,7 +179,7 @@ class Client(_BaseClient):
             raise connection_error(prepared, error) from None
         except RuntimeError as error:
             raise closed_error(self._http.is_closed, error) from None
-        return self._remember(prepared, _raw(response, body))
+        return self._remember(prepared, raw_response(response, body))
 
     @staticmethod
     def _sleep(pause: Pause) -> None:
@@ -279,7 +279,7 @@ class AsyncClient(_BaseClient):
             raise connection_error(prepared, error) from None
         except RuntimeError as error:
             raise closed_error(self._http.is_closed, error) from None
-        return self._remember(prepared, _raw(response, body))
+        return self._remember(prepared, raw_response(response, body))
 
     @staticmethod
     async def _sleep(pause: Pause) -> None:
@@ -298,7 +298,8 @@ def _append(body: bytearray, chunk: bytes, deadline: float, prepared: PreparedRe
         raise APITimeoutError(f"the answer was not whole after {prepared.timeout:g} s", request=prepared.label)
 
 
-def _raw(response: httpx2.Response, body: bytearray) -> RawResponse:
+def raw_response(response: httpx2.Response, body: bytes | bytearray) -> RawResponse:
+    """Return a response without the HTTP library."""
     return RawResponse(
         response.status_code, {name.lower(): value for name, value in response.headers.items()}, bytes(body)
     )

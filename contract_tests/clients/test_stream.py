@@ -96,7 +96,7 @@ def test_a_stream_of_an_invalid_address_is_an_error_of_ours(kind: str) -> None:
 
 
 def test_a_stream_through_a_closed_http_client_says_so() -> None:
-    http = httpx2.Client(transport=httpx2.MockTransport(lambda request: events(DONE)))
+    http = httpx2.Client()
     http.close()
 
     with FalQueue("key", http=http) as fal, pytest.raises(errors.ClientClosed, match="pass one that is open"):

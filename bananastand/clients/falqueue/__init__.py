@@ -13,7 +13,7 @@ from typing import Any, cast
 import httpx2
 
 from ..bound_methods import async_flow, async_method, flow, method
-from ..client import AsyncClient, Client, closed_error, connection_error
+from ..client import AsyncClient, Client, closed_error, connection_error, raw_response
 from ..provider import ProviderAPI
 from ..request import ClientRequest
 from . import calls
@@ -102,11 +102,11 @@ class FalQueue(Client):
         stream = EventStream(self.session.with_options(timeout, None, headers), model, request_id, logs)
         try:
             with self._http.stream(**stream.options) as response:
-                stream.check(response, b"" if response.is_success else response.read())
+                stream.check(raw_response(response, b"" if response.is_success else response.read()))
                 for line in response.iter_lines():
                     if (event := stream.event(line)) is not None:
                         yield event
-                        stream.check_clock(response)
+                        stream.check_clock()
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise connection_error(stream.prepared, error) from None
         except RuntimeError as error:
@@ -142,11 +142,11 @@ class AsyncFalQueue(AsyncClient):
         stream = EventStream(self.session.with_options(timeout, None, headers), model, request_id, logs)
         try:
             async with self._http.stream(**stream.options) as response:
-                stream.check(response, b"" if response.is_success else await response.aread())
+                stream.check(raw_response(response, b"" if response.is_success else await response.aread()))
                 async for line in response.aiter_lines():
                     if (event := stream.event(line)) is not None:
                         yield event
-                        stream.check_clock(response)
+                        stream.check_clock()
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise connection_error(stream.prepared, error) from None
         except RuntimeError as error:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import httpx2
 from pydantic import ValidationError
 
 from ..clock import ServerClock
@@ -36,6 +35,7 @@ class EventStream:
 
     def __init__(self, session: ClientSession, model: str, request_id: str, logs: bool | None) -> None:
         self._session, self._last = session, RequestStatus()
+        self._clock: ServerClock | None = None
         self._request = ClientRequest[RequestStatus](
             RequestStatus,
             "GET",
@@ -52,15 +52,13 @@ class EventStream:
         headers = dict(prepared.headers)
         return {"method": "GET", "url": prepared.url, "headers": headers, "timeout": prepared.timeout}
 
-    def check(self, response: httpx2.Response, content: bytes) -> None:
-        """Refuse a response that is no stream; `content` is the body of an error."""
-        headers = {name.lower(): text for name, text in response.headers.items()}
-        if not response.is_success:
-            self._session.read_response(
-                self._request, self.prepared, RawResponse(response.status_code, headers, content)
-            )
-        if not (kind := headers.get("content-type", "no type")).startswith("text/event-stream"):
+    def check(self, raw: RawResponse) -> None:
+        """Refuse a response that is no stream; its content is the body of an error, else empty."""
+        if not 200 <= raw.status < 300:
+            self._session.read_response(self._request, self.prepared, raw)
+        if not (kind := raw.headers.get("content-type", "no type")).startswith("text/event-stream"):
             raise APIResponseError(f"the answer is no stream of events: {kind}", request=self.prepared.label)
+        self._clock = ServerClock.of(raw.headers)
 
     def event(self, line: str) -> RequestStatus | None:
         """Read a line of server-sent events; None for a comment or an empty line."""
@@ -74,9 +72,9 @@ class EventStream:
             raise APIResponseError(text, request=self.prepared.label, body=line) from None
         return self._last
 
-    def check_clock(self, response: httpx2.Response) -> None:
+    def check_clock(self) -> None:
         """End a stream that waits for a mock's clock which stands still."""
-        clock = ServerClock.of(response.headers)
+        clock = self._clock
         if clock is not None and not clock.moves and not self._last.is_completed:
             raise ClockStopped(f"the request is {self._last.status}, and {clock.advice()}", self._last)
 
