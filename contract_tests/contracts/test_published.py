@@ -161,3 +161,24 @@ def arrays(document: Any, schema: Any, above: tuple[str, ...]) -> Iterator[Any]:
     inner += [part for keyword in ("allOf", "anyOf", "oneOf") for part in schema.get(keyword, ())]
     for part in inner:
         yield from arrays(document, part, above)
+
+
+def boolean_schemas(node: Any, place: str = "") -> Iterator[str]:
+    """The places whose schema is true or false, which generators of clients do not read."""
+    if isinstance(node, list):
+        for number, item in enumerate(node):
+            yield from boolean_schemas(item, f"{place}/{number}")
+    elif isinstance(node, dict):
+        schemas = [node.get("schema"), node.get("items"), *(node.get("anyOf") or []), *(node.get("oneOf") or [])]
+        properties = node.get("properties")
+        schemas += properties.values() if isinstance(properties, dict) else []
+        if any(isinstance(schema, bool) for schema in schemas):
+            yield place
+        for name, item in node.items():
+            if name not in ("example", "examples"):
+                yield from boolean_schemas(item, f"{place}/{name}")
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_no_schema_is_true_or_false(name: str) -> None:
+    assert list(boolean_schemas(published(name))) == []
