@@ -182,3 +182,18 @@ def boolean_schemas(node: Any, place: str = "") -> Iterator[str]:
 @pytest.mark.parametrize("name", LIVE)
 def test_no_schema_is_true_or_false(name: str) -> None:
     assert list(boolean_schemas(published(name))) == []
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_every_content_has_a_schema(name: str) -> None:
+    """Generators of clients leave out an operation whose body has none."""
+    assert [place for place, media in contents(published(name)) if "schema" not in media] == []
+
+
+def contents(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """The media types of all bodies, each with its place."""
+    if isinstance(node, dict):
+        for name, item in node.items():
+            if name == "content" and isinstance(item, dict):
+                yield from ((f"{place}/{kind}", media) for kind, media in item.items() if "/" in kind)
+            yield from contents(item, f"{place}/{name}")
