@@ -45,3 +45,8 @@ class JoinedWrites:
         """Close the transport once everything is sent."""
         self.flush()
         self._transport.close()
+
+    def abort(self) -> None:
+        """Break the connection off; what waits is lost."""
+        self._head = b""
+        self._transport.abort()

@@ -15,8 +15,8 @@ __all__ = ["Parameters", "Query", "parse_query"]
 
 Query = dict[str, Any]
 
-INTEGER = re.compile(r"-?[0-9]{1,19}")
-NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,2})?")
+INTEGER = re.compile(r"-?[0-9]{1,100}")
+NUMBER = re.compile(r"-?[0-9]{1,100}(\.[0-9]{1,100})?([eE][+-]?[0-9]{1,2})?")
 BOOLEANS = {"true": True, "false": False}
 
 

@@ -12,10 +12,13 @@ All checks of Schemathesis are on, and no response of 500 or above is allowed. T
   sources that exist, a layout they fit in, an image model and its resolutions. The contract can say none of them.
 - PaperBanana reads numbers and booleans laxly: "3" is 3 and "yes" is true, which no schema says.
 - A picture uploaded to Go Bananas! has to be one, and an `image_url` the address of one; OpenAPI can say neither.
+
+Every run sends the same requests. PROPERTIES_SEED=7 in the environment sends others.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 from urllib.parse import unquote
@@ -23,7 +26,8 @@ from zoneinfo import available_timezones
 
 import numpy  # noqa: F401  drawings import it in their threads, and Hypothesis looks into one that is half imported
 import schemathesis
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
+from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import (
     ignored_auth,
     negative_data_rejection,
@@ -45,6 +49,7 @@ from bananastand_mocks.lowcodeapi.gateway import Gateway
 from bananastand_mocks.paperbanana import PaperBananaProvider
 from flat_painter import FlatPainter
 
+SEED = int(os.environ["PROPERTIES_SEED"]) if "PROPERTIES_SEED" in os.environ else None
 DATES = {"startDate", "endDate", "start_date", "end_date", "start", "end"}
 ZONES = available_timezones()
 LAX = {"iterations", "spacing", "label_font_size", "webhook_include_image", "quota", "quota_remaining", "quota_total"}
@@ -71,7 +76,7 @@ def schema_of(provider: Provider, below: str = "") -> Any:
     from copy import deepcopy
 
     # Its own copy: references are resolved in it, and what the mock compiles later would find none.
-    schema = schemathesis.openapi.from_dict(deepcopy(provider.contract.document))
+    schema = schemathesis.openapi.from_dict(deepcopy(provider.contract.document), config=SchemathesisConfig(seed=SEED))
     app = ProviderApp(provider, WORLDS, strict=True)
     if below:
         mount = Mount(below, app=app)
@@ -232,6 +237,8 @@ def walks(schema: Any) -> Any:
             case.validate_response(response, additional_checks=additional_checks, excluded_checks=named(case))
 
     Walk.TestCase.settings = WALKS
+    if SEED is not None:
+        seed(SEED)(Walk)
     return Walk.TestCase
 
 

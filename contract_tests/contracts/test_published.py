@@ -161,3 +161,39 @@ def arrays(document: Any, schema: Any, above: tuple[str, ...]) -> Iterator[Any]:
     inner += [part for keyword in ("allOf", "anyOf", "oneOf") for part in schema.get(keyword, ())]
     for part in inner:
         yield from arrays(document, part, above)
+
+
+def boolean_schemas(node: Any, place: str = "") -> Iterator[str]:
+    """The places whose schema is true or false, which generators of clients do not read."""
+    if isinstance(node, list):
+        for number, item in enumerate(node):
+            yield from boolean_schemas(item, f"{place}/{number}")
+    elif isinstance(node, dict):
+        schemas = [node.get("schema"), node.get("items"), *(node.get("anyOf") or []), *(node.get("oneOf") or [])]
+        properties = node.get("properties")
+        schemas += properties.values() if isinstance(properties, dict) else []
+        if any(isinstance(schema, bool) for schema in schemas):
+            yield place
+        for name, item in node.items():
+            if name not in ("example", "examples"):
+                yield from boolean_schemas(item, f"{place}/{name}")
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_no_schema_is_true_or_false(name: str) -> None:
+    assert list(boolean_schemas(published(name))) == []
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_every_content_has_a_schema(name: str) -> None:
+    """Generators of clients leave out an operation whose body has none."""
+    assert [place for place, media in contents(published(name)) if "schema" not in media] == []
+
+
+def contents(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """The media types of all bodies, each with its place."""
+    if isinstance(node, dict):
+        for name, item in node.items():
+            if name == "content" and isinstance(item, dict):
+                yield from ((f"{place}/{kind}", media) for kind, media in item.items() if "/" in kind)
+            yield from contents(item, f"{place}/{name}")

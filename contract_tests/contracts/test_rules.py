@@ -55,8 +55,8 @@ BEYOND = {"upload_image ('image_url',)", "upload_for_editing ('image_url',)"}
 
 
 def routed(request: ContractRequest) -> bool:
-    """Whether there is such an address at all."""
-    return sender_of(request.provider)(request).status_code not in (404, 405)
+    """Whether there is such an address at all; a redirect leads to another."""
+    return sender_of(request.provider)(request).status_code not in (307, 404, 405)
 
 
 def of_size(rule: Rule, schema: Any, size: Any) -> Any:

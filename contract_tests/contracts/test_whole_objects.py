@@ -137,7 +137,8 @@ def test_usage_can_be_expanded_by_key() -> None:
     plain = call("GET", "/v1/models/usage", params={**query, "expand": "time_series"}).json()["time_series"]
     ((bare,),) = [item["results"] for item in plain if item["results"]]
     key = row["auth_method_structured"]["api_key_id"]
-    assert row == {**bare, "auth_method": "api_key", "auth_method_structured": {"type": "api_key", "api_key_id": key}}
+    structured = {"detail": "Key 1", "api_key_id": key}
+    assert row == {**bare, "auth_method": "Key 1", "auth_method_structured": structured}
     assert call("GET", "/v1/models/usage", params={**query, "api_key_id": key}).json()["time_series"] == buckets
 
 

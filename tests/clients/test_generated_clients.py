@@ -21,8 +21,8 @@ from bananastand_mocks.running import RunningServer
 from sdk_packages import PythonSdks
 
 GENERATOR = "openapi-python-client==0.29.1"
-IMAGES = ("image/png", "image/jpeg", "image/webp", "image/svg+xml", "application/pdf")
-CONFIG = "content_type_overrides:\n" + "".join(f"  {kind}: application/octet-stream\n" for kind in IMAGES)
+FILES = ("image/png", "image/jpeg", "image/webp", "image/svg+xml", "application/pdf", "*/*")
+CONFIG = "content_type_overrides:\n" + "".join(f"  '{kind}': application/octet-stream\n" for kind in FILES)
 PROGRAMS = {
     "bananadev": """
 from client.api.runs import run

@@ -37,7 +37,7 @@ def marked(quick: str, slow: tuple[str, ...], *, without_setting: tuple[str, ...
 @pytest.fixture(scope="module")
 def server() -> Iterator[RunningServer]:
     with bananastand_mocks.start("fal-queue", tls=True, proxy=True, virtual=False) as running:
-        running.default.world.settings["falqueue.seconds"] = [0.3, 0.3]
+        running.default.world.settings["falqueue.seconds"] = [1.2, 0.6]  # a busy machine polls late
         yield running
 
 

@@ -57,6 +57,18 @@ def test_start_only_gives_a_call_id_that_check_knows(http: httpx2.Client, stand:
     assert "callID" not in check(http, answer["callID"])
 
 
+CREATED = [1684444779, 1684444779.5, 1684444779000, "1684444779", None, True, [1], {"at": 1}]
+
+
+@pytest.mark.parametrize("created", CREATED)
+def test_start_and_check_take_any_json_as_created(http: httpx2.Client, created: Any) -> None:
+    """Python's SDK sends a fraction before 3.0.1, Rust's milliseconds."""
+    started = start(http, startOnly=True, created=created)
+
+    assert (started["message"], type(started["created"])) == ("", int)
+    assert check(http, started["callID"], created=created)["message"] == "success"
+
+
 def test_the_second_version_answers_without_outputs(http: httpx2.Client) -> None:
     answer = start(http, "/start/v2")
 

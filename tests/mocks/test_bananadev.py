@@ -188,6 +188,16 @@ def test_what_the_document_leaves_open_in_its_bodies_is_taken(call: Call) -> Non
     assert answer.json()["result"]["finished"] is True
 
 
+@pytest.mark.parametrize("created", [1684444779.5, "1684444779", None, True, [1], {"at": 1}])
+def test_start_check_and_run_take_any_json_as_created(call: Call, created: Any) -> None:
+    run = {"modelKey": "value", "modelInputs": {}, "created": created}
+    started = call("POST", "/v1/start", run).json()["result"]
+
+    assert call("POST", "/v1/run", run).json()["result"]["finished"] is True
+    checked = call("POST", "/v1/check", {"modelKey": "value", "id": started["id"], "created": created})
+    assert checked.json()["message"] == "success"
+
+
 def test_a_body_that_does_not_fit_names_the_field(call: Call) -> None:
     assert call("POST", "/v1/start", {"modelKey": 2, "modelInputs": {}}).json()["message"] == (
         'Invalid request parameters: modelKey: 2 is not of type "string"'

@@ -52,6 +52,39 @@ def test_addresses_lead_to_the_pictures_of_their_own_world(gobananas: Endpoint, 
         assert httpx2.get(foreign.replace("pub-", "pub-f")).status_code == 404
 
 
+LATER_MODELS = (
+    "gemini-flash-lite-image",
+    "gemini-nano-banana-2.1",
+    "openai-gpt-image-2",
+    "openai-gpt-image-2.5-flare",
+    "openai-gpt-image-2.5-sunburst",
+)
+
+
+def test_the_models_of_the_providers_later_reference_are_taken_and_others_refused(gobananas: Endpoint) -> None:
+    """davendra/go-bananas-plugins, rest-api.md."""
+    with client(gobananas) as http:
+        allowed = http.get("/api/profile").json()["tenant"]["allowedModels"]
+        answers = [http.post("/api/images", json={"prompt": "a", "model_id": model}) for model in LATER_MODELS]
+        refused = http.post("/api/images", json={"prompt": "a", "model_id": "nano-banana"})
+
+    assert [answer.status_code for answer in answers] == [200] * len(LATER_MODELS)
+    assert set(LATER_MODELS) < set(allowed)
+    assert (refused.status_code, refused.json()["code"]) == (400, "BAD_REQUEST")
+
+
+def test_a_preset_without_a_prompt_sets_the_ratio(gobananas: Endpoint) -> None:
+    """Its prompt is optional in davendra/go-bananas-plugins, mcp-tools.md."""
+    with client(gobananas) as http:
+        preset = http.post("/api/style-presets", json={"name": "tall", "aspect_ratio": "9:16"})
+        image = http.post("/api/images", json={"prompt": "a", "style_preset_id": preset.json()["id"]}).json()["images"][
+            0
+        ]
+
+    assert (preset.status_code, "prompt" in preset.json()) == (201, False)
+    assert (image["width"], image["height"]) == (1024, 1820)
+
+
 def test_a_second_tenant_is_there_from_the_start(mock_server: RunningServer) -> None:
     where = mock_server.endpoint("gobananas")
 

@@ -51,7 +51,15 @@ __all__ = [
 AspectRatio = Literal[
     "square", "portrait", "landscape", "1:1", "16:9", "9:16", "4:3", "3:4", "2:3", "3:2", "4:5", "5:4", "21:9"
 ]
-ModelId = Literal["gemini-flash-image", "gemini-pro-image", "gemini-flash-lite-image"]
+ModelId = Literal[
+    "gemini-flash-image",
+    "gemini-pro-image",
+    "gemini-flash-lite-image",
+    "gemini-nano-banana-2.1",
+    "openai-gpt-image-2",
+    "openai-gpt-image-2.5-flare",
+    "openai-gpt-image-2.5-sunburst",
+]
 Format = Literal["png", "jpeg", "webp"]
 Operation = Literal["generate", "edit", "upload"]
 

@@ -51,7 +51,15 @@ BUCKET = "gobananas-bucket"  # the kind of credential that opens public files
 
 MEGABYTE = 1_000_000
 KEPT = 256 * MEGABYTE  # of uploads and painted pictures
-MODELS = ["gemini-flash-image", "gemini-pro-image", "gemini-flash-lite-image"]
+MODELS = [
+    "gemini-flash-image",
+    "gemini-pro-image",
+    "gemini-flash-lite-image",
+    "gemini-nano-banana-2.1",
+    "openai-gpt-image-2",
+    "openai-gpt-image-2.5-flare",
+    "openai-gpt-image-2.5-sunburst",
+]
 SETTINGS: dict[str, Any] = {
     "gobananas.monthly_mb": 1000,  # B:46
     "gobananas.monthly_images": 1000,  # B:369

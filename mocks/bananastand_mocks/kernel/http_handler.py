@@ -69,7 +69,7 @@ class HttpHandler:
             with self.worlds.bodies.reserve() as reservation:
                 exchange = request.world.exchanges.get(provider.name)
                 if exchange is None:
-                    response = provider.early(request.method, request.path, request.headers, request.base)
+                    response = provider.early(request)
                 if response is None:
                     try:
                         call = self._find_operation(request)

@@ -29,6 +29,7 @@ from bananastand.contracts.response import ApiResponse
 
 from .call import ApiCall, EndpointFunction
 from .credentials import Credential
+from .http_request import HttpRequest
 from .limits import Allowance
 from .world import EventHandler, World
 from .worlds import Kind, Worlds
@@ -112,16 +113,11 @@ class Provider(ABC):
     def fill(self, world: World, kind: Kind) -> None:
         """Put into a new world what a world of that kind holds, unless another provider has done so."""
 
-    def early(self, method: str, path: str, headers: Mapping[str, str], base: str) -> ApiResponse | None:
-        """Return what is answered before any credential is looked at, such as the contract at /openapi.json.
-
-        Args:
-            method: The HTTP method.
-            path: The path below the provider's mount.
-            headers: The headers, their names in lower case.
-            base: The address of the mount, as the client used it.
-        """
-        return ApiResponse(self.contract.served_at(base)) if path == "/openapi.json" and method == "GET" else None
+    def early(self, request: HttpRequest) -> ApiResponse | None:
+        """Return what is answered before any credential is looked at, such as the contract at /openapi.json."""
+        if request.path != "/openapi.json" or request.method != "GET":
+            return None
+        return ApiResponse(self.contract.served_at(request.base))
 
     def rewrite(self, path: str, query: str, world: World) -> tuple[str, str]:
         """Return path and query string as they are to be read in the world of the address."""

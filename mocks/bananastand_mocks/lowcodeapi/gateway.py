@@ -12,6 +12,7 @@ from bananastand.lowcodeapi import gateway
 from bananastand.lowcodeapi.express_body import decode_body
 
 from ..kernel.call import ApiCall
+from ..kernel.http_request import HttpRequest
 from ..kernel.ids import Ids
 from ..kernel.limits import Allowance
 from ..kernel.provider import Credential, Provider
@@ -72,9 +73,10 @@ class Gateway(Provider):
         """Render the upstream's error without the envelope."""
         return self.upstream.render(problem)
 
-    def early(self, method: str, path: str, headers: Mapping[str, str], base: str) -> ApiResponse | None:
+    def early(self, request: HttpRequest) -> ApiResponse | None:
         """Return the definition, the metadata, a redirect of the base address, or the contract."""
-        return self._gateway.early(method, path, headers, base) or super().early(method, path, headers, base)
+        found = self._gateway.early(request.method, request.path, request.headers, request.base)
+        return found or super().early(request)
 
     def rewrite(self, path: str, query: str, world: World) -> tuple[str, str]:
         """Read a query that follows the path after an ampersand, unless the world is strict; find Express's route."""

@@ -16,6 +16,7 @@ from bananastand.contracts.published import servers
 from bananastand.contracts.response import ApiResponse
 
 from ..kernel.call import ApiCall, EndpointFunction
+from ..kernel.http_request import HttpRequest
 from ..kernel.provider import Provider
 from ..kernel.world import World
 from ..kernel.worlds import Kind
@@ -103,11 +104,11 @@ class OpenApiProvider(Provider):
                 return path.removeprefix(base), query
         return path, query
 
-    def early(self, method: str, path: str, headers: Mapping[str, str], base: str) -> ApiResponse | None:
+    def early(self, request: HttpRequest) -> ApiResponse | None:
         """Return the document as it was read, but for this server, which comes first."""
-        if path != "/openapi.json" or method != "GET":
+        if request.path != "/openapi.json" or request.method != "GET":
             return None
-        return ApiResponse({**self.document, "servers": servers(self.document, base)})
+        return ApiResponse({**self.document, "servers": servers(self.document, request.base)})
 
     def failure(self, call: ApiCall | None, problem: Problem) -> ApiResponse:
         """Render a problem as the document does."""

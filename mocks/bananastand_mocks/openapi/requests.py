@@ -131,9 +131,9 @@ def _typed(schema: Mapping[str, Any], value: Any) -> Any:
     match schema.get("type"):
         case "array":
             return [_typed(schema.get("items", {}), value)]
-        case "integer" if re.fullmatch(r"-?\d{1,19}", value):
+        case "integer" if re.fullmatch(r"-?\d{1,100}", value):
             return int(value)
-        case "number" if re.fullmatch(r"-?\d{1,19}(\.\d+)?", value):
+        case "number" if re.fullmatch(r"-?\d{1,100}(\.\d+)?", value):
             return float(value)
         case "boolean" if value in ("true", "false"):
             return value == "true"

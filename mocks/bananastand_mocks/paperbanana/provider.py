@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from bananastand.contracts.errors import Problem, ProviderError
 from bananastand.contracts.response import ApiResponse
 from bananastand.outbound import AddressPolicy
 
 from ..kernel.call import ApiCall
-from ..kernel.http_request import PINNED
+from ..kernel.http_request import PINNED, HttpRequest
 from ..kernel.ids import Ids
 from ..kernel.provider import Credential, Provider
 from ..kernel.world import World
@@ -82,6 +83,21 @@ class PaperBananaProvider(Provider):
         self.pages = {"adm": self._admin_site}
         admin = os.environ.get("PAPERBANANA_ADMIN_KEY") or ADMIN.well_known  # D:35
         self.credentials = (KEY, Credential(ADMIN.kind, admin, ADMIN.mint))
+
+    def early(self, request: HttpRequest) -> ApiResponse | None:
+        """Return the contract, or the redirect of a path with a trailing slash, which FastAPI sends for any method."""
+        path = request.path.rstrip("/")
+        if path == request.path or not self._has_route(request.method, path):
+            return super().early(request)
+        query = f"?{request.query}" if request.query else ""
+        return ApiResponse(None, 307, {"location": f"{request.base}{quote(path)}{query}"})
+
+    def _has_route(self, method: str, path: str) -> bool:
+        try:
+            self.contract.routes.find(method, path)
+        except ProviderError as error:
+            return error.problem.condition == "wrong_method"
+        return True
 
     def secret(self, call: ApiCall) -> tuple[str, str] | None:
         """The Bearer token; below /api/admin it is the admin's (D:28-35)."""

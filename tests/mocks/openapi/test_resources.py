@@ -260,3 +260,11 @@ def test_the_services_own_address_reaches_it_through_the_proxy() -> None:
 def test_the_document_and_its_page_are_served(pets: httpx2.Client, stand: MockSession) -> None:
     assert pets.get("/openapi.json").json()["paths"].keys() >= {"/pet", "/pet/{petId}", "/store/inventory"}
     assert "findPetsByStatus" in pets.get("/docs").text
+
+
+def test_a_page_far_beyond_the_end_is_empty(forge: httpx2.Client) -> None:
+    page = {"page": "9" * 26, "per_page": 10}
+    assert (
+        forge.get("/users/ann/repos", params=page).status_code,
+        forge.get("/users/ann/repos", params=page).json(),
+    ) == (200, [])

@@ -11,6 +11,7 @@ from typing import Any
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.checks import not_a_server_error
+from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     ensure_resource_availability,
@@ -32,13 +33,15 @@ CHECKS = [
 ]  # fmt: skip
 BUDGET = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 WALKS = settings(BUDGET, max_examples=20, stateful_step_count=6)
+# Every call has HEADERS, so that a credential which schemathesis leaves out to be refused is there again.
+WITHOUT_CREDENTIALS = SchemathesisConfig.from_dict({"generation": {"with-security-parameters": False}})
 HEADERS = {"Authorization": "Bearer any", "api_key": "any"}
 
 
 def schema_of(name: str) -> tuple[Any, Worlds]:
     provider = OpenApiProvider(DOCUMENTS / name)
     schema, worlds = (
-        schemathesis.openapi.from_dict({**provider.document, "servers": [{"url": "/"}]}),
+        schemathesis.openapi.from_dict({**provider.document, "servers": [{"url": "/"}]}, config=WITHOUT_CREDENTIALS),
         Worlds([provider], seed=1),
     )
     schema.app = ProviderApp(provider, worlds, strict=True)

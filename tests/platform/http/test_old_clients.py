@@ -5,11 +5,13 @@ Changed is what docs/deploy.md says: the URL of a Client, the API's base URL, th
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from banana_dev import API, Client
@@ -86,3 +88,45 @@ def test_run_start_and_check_of_the_first_sdk_work(up: Up) -> None:
     finished, seen = json.loads(ended.stdout.splitlines()[-1])
     assert finished["modelOutputs"][0]["got"] == {"prompt": "whole"}
     assert (seen["message"], seen["modelOutputs"][0]["got"]) == ("success", {"prompt": "begun"})
+
+
+CREATED = [1684444779.5, 1684444779000, "1684444779", None, True, [1], {"at": 1}]
+
+
+@pytest.mark.parametrize("created", CREATED)
+def test_the_queue_takes_any_json_as_created(up: Up, created: Any) -> None:
+    """Python's SDK sends a fraction before 3.0.1, Rust's milliseconds."""
+    run = {"apiKey": up.key, "modelKey": "my-app", "modelInputs": {}, "startOnly": True, "created": created}
+    started = up.http.post("/banana/start/v4/", json=run).json()
+    body = {"apiKey": up.key, "callID": started["callID"], "longPoll": True, "created": created}
+
+    assert up.http.post("/banana/check/v4/", json=body).json()["message"] == "success"
+
+
+@pytest.mark.parametrize("created", CREATED)
+def test_lowcodeapi_takes_any_json_as_created(up: Up, created: Any) -> None:
+    started = gateway(up, "start", {"modelInputs": {}, "created": created})
+    checked = gateway(up, "check", {"id": started["result"]["id"], "created": created})
+    ran = gateway(up, "run", {"modelInputs": {}, "created": created})
+
+    assert [answer["result"]["modelOutputs"][0]["got"] for answer in (started, checked, ran)] == [{}, {}, {}]
+
+
+def test_lowcodeapi_reads_a_body_in_gzip_as_express_does(up: Up) -> None:
+    content = gzip.compress(json.dumps({"modelKey": "my-app", "modelInputs": {"prompt": "a ripe banana"}}).encode())
+
+    ran = gateway(up, "run", content=content)
+    refused = gateway(up, "run", content=content[:-6])
+    bomb = gateway(up, "run", content=gzip.compress(b" " * (101 * 2**20)))
+
+    assert ran["result"]["modelOutputs"][0]["got"] == {"prompt": "a ripe banana"}
+    assert (refused, bomb) == ({"message": "unexpected end of file"}, {"message": "request entity too large"})
+
+
+def gateway(up: Up, operation: str, body: dict[str, Any] | None = None, content: bytes | None = None) -> Any:
+    """The answer of an operation behind LowCodeAPI; `content` is a body in gzip."""
+    options: dict[str, Any] = {"json": {"modelKey": "my-app", **(body or {})}}
+    if content is not None:
+        options = {"content": content, "headers": {"content-type": "application/json", "content-encoding": "gzip"}}
+    query = {"api_token": f"at_r{up.key.replace('-', '')}"}
+    return up.http.post(f"/lowcodeapi/bananadev/v1/{operation}", params=query, **options).json()

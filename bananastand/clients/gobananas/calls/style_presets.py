@@ -27,7 +27,7 @@ def list_style_presets() -> ClientRequest[StylePresetList]:
 
 def create_style_preset(
     name: str,
-    prompt: str,
+    prompt: str | None = None,
     *,
     system_instruction: str | None = None,
     negative_prompt: str | None = None,
