@@ -15,7 +15,7 @@ __all__ = ["Parameters", "Query", "parse_query"]
 
 Query = dict[str, Any]
 
-INTEGER = re.compile(r"-?[0-9]{1,19}")
+INTEGER = re.compile(r"-?[0-9]{1,60}")
 NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,2})?")
 BOOLEANS = {"true": True, "false": False}
 
