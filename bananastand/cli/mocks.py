@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["coverage", "mocks"]
 
 HOST = "127.0.0.1"
+MATCHED = "method,path,query,body"  # of a call that is replayed
 
 
 def mocks(
@@ -82,9 +83,7 @@ def mocks(
             " may be given again.",
         ),
     ] = None,
-    match: Annotated[
-        str, typer.Option(help="What of a call must be as recorded.", metavar="PARTS")
-    ] = "method,path,query,body",
+    match: Annotated[str, typer.Option(help="What of a call must be as recorded.", metavar="PARTS")] = MATCHED,
     redact: Annotated[
         list[str] | None,
         typer.Option(
@@ -125,8 +124,6 @@ def mocks(
     Clients with the services' addresses built in: bananastand mocks --tls --proxy 8751, which prints what to set.
     """
     try:
-        from bananastand.settings import PlatformVariables
-        from bananastand_mocks.cassettes.exchanges import build_exchanges
         from bananastand_mocks.kernel.errors import StateError
         from bananastand_mocks.listeners import MockServer
         from bananastand_mocks.paperbanana.vlm import configured
@@ -155,19 +152,22 @@ def mocks(
             openapi=openapi or (),
             vlm=configured(vlm or (), os.environ, model=vlm_model),
         )
-        server.worlds.exchanges.update(
-            build_exchanges(
-                server.providers,
-                record=record or (),
-                cassette=cassette,
-                replay=replay or (),
-                parts=[part.strip() for part in match.split(",")],
-                names=redact or (),
+        if record or replay or cassette or redact or match != MATCHED:
+            from bananastand_mocks.cassettes.exchanges import build_exchanges
+
+            server.worlds.exchanges.update(
+                build_exchanges(
+                    server.providers,
+                    record=record or (),
+                    cassette=cassette,
+                    replay=replay or (),
+                    parts=[part.strip() for part in match.split(",")],
+                    names=redact or (),
+                )
             )
-        )
     except (ValueError, StateError) as error:
         fail(str(error), USAGE)
-    folder = (ca or PlatformVariables().data_directory / "mocks") if tls or proxy is not None else None
+    folder = ca or _data_folder() if tls or proxy is not None else None
     try:
         listening = MockServer(
             server,
@@ -208,6 +208,12 @@ def coverage(
             typer.echo(answer.read().decode(), nl=False)
     except (URLError, ValueError) as error:
         fail(f"cannot read the coverage from {url}: {error}; are the mocks running?")
+
+
+def _data_folder() -> Path:
+    from bananastand.settings import PlatformVariables
+
+    return PlatformVariables().data_directory / "mocks"
 
 
 def _welcome(listening: MockServer) -> None:

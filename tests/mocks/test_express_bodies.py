@@ -37,6 +37,7 @@ def batch(call: InProcess, content: bytes, encoding: str = "identity", kind: str
         (BATCH, "identity"),
         (BATCH, ""),
     ],
+    ids=["gzip", "capitals", "two members", "deflate", "identity", "empty"],
 )
 def test_a_compressed_body_is_read(call: InProcess, content: bytes, encoding: str) -> None:
     assert batch(call, content, encoding) == (200, "Request completed")
@@ -54,6 +55,7 @@ def test_a_compressed_body_is_read(call: InProcess, content: bytes, encoding: st
         (gzip.compress(BATCH)[:-6], "gzip", 400, "unexpected end of file"),
         (b"", "gzip", 400, "unexpected end of file"),
     ],
+    ids=["brotli", "x-gzip", "twice", "plain", "raw deflate", "more behind", "cut off", "empty"],
 )
 def test_a_body_that_does_not_inflate_is_refused(
     call: InProcess, content: bytes, encoding: str, status: int, message: str
