@@ -56,24 +56,28 @@ def call(
         for name, build in builders.items():
             typer.echo(f"  {name:<{width}}{_first_line(build)}")
         return
+    operation = operation.replace("_", "-")
     if (build := builders.get(operation)) is None:
         fail(f"{provider} has no operation {operation}; bananastand call {provider} lists them", USAGE)
     exported = (getattr(module, name) for name in module.__all__ if not name.startswith("Async"))
     (client,) = (value for value in exported if isinstance(value, type))
     arguments = vars(_parser(provider, operation, build, client).parse_args(context.args))
-    options = {name: arguments.pop(f"client_{name}", None) for name in ("key", "admin_key", "base_url", "timeout")}
+    options = {name: arguments.pop(f"client_{name}", None) for name in ("key", "admin_key", "base_url")}
+    timeout: float | None = arguments.pop("client_timeout")
     out: Path | None = arguments.pop("out")
-    _print(_answer(client, options, build, arguments), out)
+    _print(_answer(client, options, build, arguments, timeout), out)
 
 
-def _answer(client: Any, options: dict[str, Any], build: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+def _answer(
+    client: Any, options: dict[str, Any], build: Callable[..., Any], arguments: dict[str, Any], timeout: float | None
+) -> Any:
     from bananastand.clients.errors import BananastandError
 
     named = {name: value for name, value in arguments.items() if value is not None}
     try:
         with client(**{name: value for name, value in options.items() if value is not None}) as connection:
-            return connection.send(build(**named))
-    except BananastandError as error:
+            return connection.send(build(**named), timeout=timeout)
+    except (BananastandError, ValueError) as error:
         fail(str(error), USAGE if isinstance(error, ValueError) else 1)
 
 
@@ -81,7 +85,7 @@ def _print(answer: Any, out: Path | None) -> None:
     if isinstance(answer, bytes):
         if out is None:
             fail("the answer is a file: name the file to write with --out", USAGE)
-        out.write_bytes(answer)
+        _write(out, answer)
         typer.echo(f"{len(answer)} bytes in {out}", err=True)
         return
     plain = answer.model_dump(by_alias=True) if hasattr(answer, "model_dump") else answer
@@ -89,7 +93,14 @@ def _print(answer: Any, out: Path | None) -> None:
     if out is None:
         typer.echo(text)
     else:
-        out.write_text(text + "\n", encoding="utf-8")
+        _write(out, f"{text}\n".encode())
+
+
+def _write(out: Path, content: bytes) -> None:
+    try:
+        out.write_bytes(content)
+    except OSError as error:
+        fail(f"{out}: {error.strerror}", USAGE)
 
 
 def _builders(provider: str) -> dict[str, Callable[..., Any]]:

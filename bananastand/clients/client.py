@@ -17,7 +17,7 @@ from .request import ClientRequest, PreparedRequest
 from .response import ClientResponse, RawResponse
 from .session import ClientSession, Flow, Pause
 
-__all__ = ["AsyncClient", "Client"]
+__all__ = ["AsyncClient", "Client", "closed_error", "connection_error", "raw_response"]
 
 T = TypeVar("T")
 
@@ -176,10 +176,10 @@ class Client(_BaseClient):
                 for chunk in response.iter_bytes():
                     _append(body, chunk, deadline, prepared)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise _connection_error(prepared, error) from None
+            raise connection_error(prepared, error) from None
         except RuntimeError as error:
-            raise _closed_error(self._http.is_closed, error) from None
-        return self._remember(prepared, _raw(response, body))
+            raise closed_error(self._http.is_closed, error) from None
+        return self._remember(prepared, raw_response(response, body))
 
     @staticmethod
     def _sleep(pause: Pause) -> None:
@@ -276,10 +276,10 @@ class AsyncClient(_BaseClient):
                 async for chunk in response.aiter_bytes():
                     _append(body, chunk, deadline, prepared)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise _connection_error(prepared, error) from None
+            raise connection_error(prepared, error) from None
         except RuntimeError as error:
-            raise _closed_error(self._http.is_closed, error) from None
-        return self._remember(prepared, _raw(response, body))
+            raise closed_error(self._http.is_closed, error) from None
+        return self._remember(prepared, raw_response(response, body))
 
     @staticmethod
     async def _sleep(pause: Pause) -> None:
@@ -298,13 +298,15 @@ def _append(body: bytearray, chunk: bytes, deadline: float, prepared: PreparedRe
         raise APITimeoutError(f"the answer was not whole after {prepared.timeout:g} s", request=prepared.label)
 
 
-def _raw(response: httpx2.Response, body: bytearray) -> RawResponse:
+def raw_response(response: httpx2.Response, body: bytes | bytearray) -> RawResponse:
+    """Return a response without the HTTP library."""
     return RawResponse(
         response.status_code, {name.lower(): value for name, value in response.headers.items()}, bytes(body)
     )
 
 
-def _connection_error(prepared: PreparedRequest, error: Exception) -> APIConnectionError:
+def connection_error(prepared: PreparedRequest, error: Exception) -> APIConnectionError:
+    """Return our error in place of the HTTP library's."""
     sent = not isinstance(error, NOTHING_SENT)
     if isinstance(error, httpx2.TimeoutException):
         return APITimeoutError(f"no answer within {prepared.timeout:g} s", request=prepared.label, sent=sent)
@@ -312,5 +314,6 @@ def _connection_error(prepared: PreparedRequest, error: Exception) -> APIConnect
     return APIConnectionError(message, request=prepared.label, sent=sent)
 
 
-def _closed_error(is_closed: bool, error: RuntimeError) -> Exception:
+def closed_error(is_closed: bool, error: RuntimeError) -> Exception:
+    """Return ClientClosed where the HTTP library's client is closed, else the error as it is."""
     return ClientClosed("the `http` that was passed is closed; pass one that is open") if is_closed else error

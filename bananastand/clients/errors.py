@@ -23,6 +23,7 @@ BananastandError
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 __all__ = [
     "APIConnectionError",
@@ -57,7 +58,10 @@ __all__ = [
 
 
 class BananastandError(Exception):
-    """Base of all errors of the clients."""
+    """Base of all errors of the clients. They can be pickled, so that they pass between processes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.args), self.__dict__
 
 
 class MissingKey(BananastandError, ValueError):
@@ -221,3 +225,10 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
 def status_error(status: int) -> type[APIStatusError]:
     """Return the error class of a status."""
     return ServerError if status >= 500 else _BY_STATUS.get(status, APIStatusError)
+
+
+def _restore(kind: type[BananastandError], args: tuple[Any, ...]) -> BananastandError:
+    """Return an error as it was pickled, without calling its constructor, which takes other arguments."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error

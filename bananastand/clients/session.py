@@ -67,7 +67,7 @@ class ClientSession:
     provider: ProviderAPI
     key: str | None = field(repr=False)
     admin_key: str | None = field(repr=False)
-    base_url: str
+    base_url: str = field(repr=False)  # it may have a password
     timeout: float
     max_retries: int
     strict: bool

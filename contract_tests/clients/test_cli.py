@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from bananastand.cli._app import build
 from bananastand.cli.call import PROVIDERS
+from bananastand_mocks.running import MockSession
 from client_calls import CASES
 
 
@@ -74,6 +75,20 @@ def test_an_argument_is_read_from_a_file_and_an_answer_written_to_one(falai: Any
     assert json.loads((tmp_path / "answer.json").read_text())["responses"][0]["status"] == 200
 
 
+def test_an_answer_that_cannot_be_written_is_one_line(falai: Any) -> None:
+    done = run("falai", "list_models", "--url", falai.base_url, "--key", falai.key, "-o", "/nowhere/answer.json")
+
+    assert (done.exit_code, done.stderr) == (2, "error: /nowhere/answer.json: No such file or directory\n")
+
+
+def test_the_timeout_of_a_call_goes_before_that_of_its_operation(gobananas: Any, stand: MockSession) -> None:
+    stand.faults.next_calls(1, "latency", "create_image", seconds=5)
+    where = ("--url", gobananas.base_url, "--key", gobananas.key)
+    done = run("gobananas", "create-image", "--prompt", "a pear", "--timeout", "0.3", *where)
+
+    assert (done.exit_code, "no answer within 0.3 s" in done.stderr) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [
@@ -85,6 +100,10 @@ def test_an_argument_is_read_from_a_file_and_an_answer_written_to_one(falai: Any
         (("falai", "get-analytics", "--metric", "joy"), "argument --metric: invalid choice: 'joy'"),
         (("banana", "put-upload", "--upload-url", "http://x", "--archive", "/nowhere"), "/nowhere: No such file"),
         (("falai", "list-models"), "set LOWCODEAPI_TOKEN"),
+        (
+            ("falai", "list-models", "--key", "at_r0", "--timeout", "0"),
+            "timeout is 0.0: it must be more than 0",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_status_two(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bananastand.clients import FalAI, GoBananas, PaperBanana, errors
+from bananastand.clients import FalAI, FalQueue, GoBananas, PaperBanana, errors
 from bananastand.clients.clock import ServerClock
 from bananastand.clients.falai import AsyncFalAI
 from bananastand.clients.paperbanana import calls
@@ -97,6 +97,27 @@ def test_the_reset_of_a_limit_is_understood_by_the_mocks_clock(gobananas: Any, s
         assert bananas.create_image("a hill").images, "a change waits for its limit too"
 
     assert 100 < stand.clock.now() - MOMENT <= 103
+
+
+def test_a_stream_on_a_stopped_clock_ends_at_once_and_says_how_to_move_it(frozen: MockSession) -> None:
+    frozen.tasks.finish_after_seconds(60)
+    with client_of(frozen, FalQueue, "fal-queue") as fal:
+        request = fal.submit("fal-ai/flux/dev", {"prompt": "a cat"})
+        with pytest.raises(errors.ClockStopped, match=r"is IN_QUEUE, and the mock's clock stands still at 2026-01-01"):
+            list(fal.stream("fal-ai/flux/dev", request.request_id))
+
+        frozen.clock.advance(60)
+        assert [state.status for state in fal.stream("fal-ai/flux/dev", request.request_id)] == ["COMPLETED"]
+
+
+def test_a_stream_in_a_world_of_the_fixtures_moves_its_clock(fal_queue: Any, stand: MockSession) -> None:
+    stand.tasks.finish_after_seconds(60)
+    with FalQueue(fal_queue.key, base_url=fal_queue.base_url) as fal:
+        request = fal.submit("fal-ai/flux/dev", {"prompt": "a cat"})
+        states = [state.status for state in fal.stream("fal-ai/flux/dev", request.request_id)]
+
+    assert states == ["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]
+    assert stand.clock.now() - MOMENT == pytest.approx(60, abs=8)
 
 
 def test_work_that_ends_by_polls_needs_no_clock(frozen: MockSession) -> None:

@@ -75,6 +75,7 @@ def test_a_webhook_is_read_into_its_event() -> None:
 
     assert (event.event, event.status, event.image_url) == ("task.completed", "completed", EVENT["image_url"])
     assert event.model_dump(exclude_unset=True) == EVENT
+    assert parse_webhook(body.decode(), signed(body, "hush"), "hush") == event
 
 
 def test_an_event_of_a_later_version_is_read_too() -> None:

@@ -18,6 +18,7 @@ from werkzeug import Request, Response
 
 from bananastand_mocks.falqueue import FalQueueProvider
 from bananastand_mocks.falqueue.seeds import COMPLETED, RUNNING, WAITING
+from bananastand_mocks.falqueue.state import requests
 from bananastand_mocks.running import MockSession
 from in_process import InProcess
 
@@ -89,6 +90,28 @@ def test_fal_queue_submit_namespace(call: InProcess) -> None:
     assert submit(call, "/workflows/ada/portrait/fast").startswith("/workflows/ada/portrait/requests/")
     assert submit(call, "/comfy/ada/portrait").startswith("/comfy/ada/portrait/requests/")
     assert refusal(call("POST", "/workflows/ada", json={})) == (404, "Application 'ada' not found")
+
+
+def test_a_slash_after_a_model_is_no_part_of_it(call: InProcess) -> None:
+    assert submit(call, f"{FLUX}/", prompt="a cat").startswith(f"{APPLICATION}/requests/")
+    assert call("POST", f"/run{FLUX}/", json={"prompt": "a cat"}).status_code == 200
+    assert refusal(call("POST", "/fal-ai/", json={})) == (404, "Application 'fal-ai' not found")
+
+
+@pytest.mark.parametrize(
+    "path", ["/rest/tokens/", "/rest/storage/upload/initiate-multipart", f"/run{FLUX}/stream", "/run/fal-ai"]
+)
+def test_what_fals_other_hosts_serve_is_no_model(path: str, call: InProcess) -> None:
+    before = len(requests(call.world))
+    assert call("POST", path, json={"prompt": "a cat"}).status_code == 404
+    assert len(requests(call.world)) == before
+
+
+def test_the_last_of_several_logs_counts(call: InProcess) -> None:
+    status = f"{APPLICATION}/requests/{RUNNING}/status"
+    assert call("GET", f"{status}?logs=0&logs=1").json()["logs"]
+    assert call("GET", f"{status}?logs=1&logs=0").json()["logs"] is None
+    assert call.world.breaches == []
 
 
 def test_fal_queue_submit_gateway_id(call: InProcess) -> None:
@@ -270,9 +293,17 @@ def test_fal_queue_cancel_result(call: InProcess) -> None:
     assert (response.status_code, response.json()["error_type"]) == (499, "client_cancelled")
 
 
-def test_fal_queue_timeout_start(call: InProcess) -> None:
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-fal-request-timeout": "5.0"},
+        {"x-fal-request-start-timeout": "5"},
+        {"x-fal-request-start-timeout": "5", "x-fal-request-timeout": "30"},
+    ],
+)
+def test_fal_queue_timeout_start(headers: dict[str, str], call: InProcess) -> None:
     call.world.tasks.finish_after_seconds(100)
-    response = call("POST", FLUX, json={"prompt": "a cat"}, headers={"x-fal-request-timeout": "5.0"})
+    response = call("POST", FLUX, json={"prompt": "a cat"}, headers=headers)
     at = local(response.json()["response_url"])
     call.world.clock.advance(5)
     result = call("GET", at)

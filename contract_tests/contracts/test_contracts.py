@@ -140,7 +140,6 @@ def test_an_answer_as_it_was_observed_fits_and_with_another_key_it_does_not(
         ("fal-native", "create_instance", {"instance_type": "gpu_1x_h100_sxm5", "ssh_key": ""}),
         ("fal-native", "create_instance", {"instance_type": "gpu_1x_h100_sxm5", "ssh_key": "k", "sector": "sector_1"}),
         ("fal-native", "estimate_pricing", {"estimate_type": "unit_price", "endpoints": {"a": {"call_quantity": 1}}}),
-        ("fal-native", "estimate_pricing", {"estimate_type": "unit_price", "endpoints": {}}),
         ("paperbanana", "create_diagram", {"source_context": "a"}),
         ("paperbanana", "create_diagram", {"source_context": "a", "caption": "b", "iterations": 11}),
         ("paperbanana", "create_diagram", {"source_context": "a", "caption": "b", "output_formats": ["svg"]}),

@@ -23,12 +23,12 @@ ESTIMATES = (
     [
         {"estimate_type": "unit_price", "endpoints": {"fal-ai/flux/dev": UNIT}},
         {"estimate_type": "historical_api_price", "endpoints": {"fal-ai/flux/dev": CALLS}},
+        {"estimate_type": "historical_api_price", "endpoints": {}},
     ],
     [
         {"estimate_type": "unit_price", "endpoints": {"fal-ai/flux/dev": CALLS}},
         {"estimate_type": "unit_price", "endpoints": {"fal-ai/flux/dev": {"unit_quantity": 0}}},
         {"estimate_type": "historical_api_price", "endpoints": {"fal-ai/flux/dev": {"call_quantity": 0}}},
-        {"estimate_type": "historical_api_price", "endpoints": {}},
         {"estimate_type": "guess", "endpoints": {"fal-ai/flux/dev": UNIT}},
         {"estimate_type": "unit_price"},
         {"endpoints": {"fal-ai/flux/dev": UNIT}},
@@ -54,7 +54,10 @@ SHAPES: dict[tuple[str, str, str, str], tuple[list[Any], list[Any]]] = {
     ("fal-native", "get_analytics", "start", "anyOf"): DATES,
     ("fal-native", "get_analytics", "end", "anyOf"): (["2099-01-02", "2099-01-02T03:04:05Z"], DATES[1]),
     ("fal-native", "get_usage", "expand", "contains"): EXPANSIONS,
-    ("fal-native", "get_analytics", "expand", "contains"): EXPANSIONS,
+    ("fal-native", "get_analytics", "expand", "contains"): (
+        [["summary,request_count"], ["time_series", "p50_duration"]],
+        [["summary"], *EXPANSIONS[1]],
+    ),
     ("fal-native", "estimate_pricing", "body", "oneOf"): ESTIMATES,
     ("fal-native", "create_instance", "body", "if"): INSTANCES,
     ("fal-native", "create_instance", "body", "then"): INSTANCES,

@@ -100,7 +100,7 @@ def signed(body: bytes, timestamp: int) -> dict[str, str]:
 
 def test_a_webhook_is_verified_by_signature_and_age() -> None:
     other = WebhookKey(kty="OKP", crv="Ed25519", x="AAAA")
-    keys = WebhookKeys(keys=[other, WebhookKey(kty="OKP", crv="Ed25519", x=PUBLIC)])
+    keys = WebhookKeys(keys=[other, WebhookKey(kty="RSA"), WebhookKey(kty="OKP", crv="Ed25519", x=PUBLIC)])
     headers = signed(b"{}", 1000)
 
     assert verify_webhook(b"{}", headers, keys, now=1300)
@@ -109,5 +109,8 @@ def test_a_webhook_is_verified_by_signature_and_age() -> None:
     assert not verify_webhook(b"{} ", headers, keys, now=1000)
     assert not verify_webhook(b"{}", {**headers, "X-Fal-Webhook-User-Id": "u2"}, keys, now=1000)
     assert not verify_webhook(b"{}", {**headers, "X-Fal-Webhook-Signature": "no"}, keys, now=1000)
+    assert not verify_webhook(b"{}", {**headers, "X-Fal-Webhook-Timestamp": "9" * 400}, keys, now=1000)
+    assert not verify_webhook(b"{}", {**headers, "X-Fal-Webhook-Request-Id": "\ud800"}, keys, now=1000)
     assert not verify_webhook(b"{}", {}, keys, now=1000)
+    assert verify_webhook("{}", headers, keys, now=1000)
     assert not verify_webhook(b"{}", headers, WebhookKeys(keys=[other]), now=1000)

@@ -198,6 +198,7 @@ def test_analytics_refuses_what_it_does_not_know(send: InProcess):
     flux = "/v1/models/analytics?endpoint_id=fal-ai/flux-pro"
     assert send("GET", f"{flux}&expand=time_series,speed").status_code == 400
     assert send("GET", f"{flux}&expand=request_count").status_code == 400
+    assert send("GET", f"{flux}&expand=summary").status_code == 400
 
 
 def test_a_sector_is_kept_for_the_eight_fold_type(send: InProcess):

@@ -7,19 +7,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, cast
 
 import httpx2
 
 from ..bound_methods import async_flow, async_method, flow, method
-from ..client import AsyncClient, Client
-from ..errors import APIConnectionError, APIResponseError
+from ..client import AsyncClient, Client, closed_error, connection_error, raw_response
 from ..provider import ProviderAPI
-from ..request import ClientRequest, PreparedRequest
-from ..response import RawResponse
+from ..request import ClientRequest
 from . import calls
-from .events import read_event, status_events, verify_webhook
+from .events import EventStream, verify_webhook
 from .models import RequestStatus
 
 __all__ = ["AsyncFalQueue", "FalQueue", "verify_webhook"]
@@ -72,8 +70,18 @@ class FalQueue(Client):
     subscribe = flow(calls.subscribe)
     upload = flow(calls.upload)
 
-    def stream(self, model: str, request_id: str, *, logs: bool | None = None) -> Iterator[RequestStatus]:
+    def stream(
+        self,
+        model: str,
+        request_id: str,
+        *,
+        logs: bool | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Iterator[RequestStatus]:
         """Iterate over the statuses of a request as they change, until it is completed.
+
+        A stream that breaks off is not repeated: `status` says where the request is.
 
         Source: docs.fal.ai, asynchronous inference.
 
@@ -81,24 +89,29 @@ class FalQueue(Client):
             model: Model id, with or without its path.
             request_id: Id of a request.
             logs: Include the log lines that are new in each status.
+            timeout: Seconds without a sign of the server, more than 0; by default the client's.
+            headers: Headers to send as well, or in place of the client's own.
 
         Raises:
             APIStatusError: The response has an error status.
-            APIConnectionError: The stream broke off.
-            APIResponseError: An event is no status.
+            APIConnectionError: There was no response, or the stream ended before the request was completed.
+            APIResponseError: The response is no stream, or an event no status.
+            ClockStopped: The clock of the mock stands still.
         """
         self._check_open()
-        request = status_events(model, request_id, logs=logs)
-        prepared = self.session.prepare(request)
+        stream = EventStream(self.session.with_options(timeout, None, headers), model, request_id, logs)
         try:
-            with self._http.stream("GET", prepared.url, headers=dict(prepared.headers)) as response:
-                if response.status_code != 200:
-                    self.session.read_response(request, prepared, _raw(response, response.read()))
+            with self._http.stream(**stream.options) as response:
+                stream.check(raw_response(response, b"" if response.is_success else response.read()))
                 for line in response.iter_lines():
-                    if (event := _event(line, prepared)) is not None:
+                    if (event := stream.event(line)) is not None:
                         yield event
-        except httpx2.HTTPError as error:
-            raise _broken(prepared, error) from None
+                        stream.check_clock()
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise connection_error(stream.prepared, error) from None
+        except RuntimeError as error:
+            raise closed_error(self._http.is_closed, error) from None
+        stream.check_end()
 
 
 class AsyncFalQueue(AsyncClient):
@@ -115,20 +128,30 @@ class AsyncFalQueue(AsyncClient):
     subscribe = async_flow(calls.subscribe)
     upload = async_flow(calls.upload)
 
-    async def stream(self, model: str, request_id: str, *, logs: bool | None = None) -> AsyncIterator[RequestStatus]:
+    async def stream(
+        self,
+        model: str,
+        request_id: str,
+        *,
+        logs: bool | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[RequestStatus]:
         """Iterate over the statuses of a request as `FalQueue.stream` does."""
         self._check_open()
-        request = status_events(model, request_id, logs=logs)
-        prepared = self.session.prepare(request)
+        stream = EventStream(self.session.with_options(timeout, None, headers), model, request_id, logs)
         try:
-            async with self._http.stream("GET", prepared.url, headers=dict(prepared.headers)) as response:
-                if response.status_code != 200:
-                    self.session.read_response(request, prepared, _raw(response, await response.aread()))
+            async with self._http.stream(**stream.options) as response:
+                stream.check(raw_response(response, b"" if response.is_success else await response.aread()))
                 async for line in response.aiter_lines():
-                    if (event := _event(line, prepared)) is not None:
+                    if (event := stream.event(line)) is not None:
                         yield event
-        except httpx2.HTTPError as error:
-            raise _broken(prepared, error) from None
+                        stream.check_clock()
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise connection_error(stream.prepared, error) from None
+        except RuntimeError as error:
+            raise closed_error(self._http.is_closed, error) from None
+        stream.check_end()
 
 
 def _item_text(item: Any) -> str:
@@ -138,19 +161,3 @@ def _item_text(item: Any) -> str:
             return f"{'.'.join(map(str, place))}: {text}"
         case _:
             return str(item)
-
-
-def _event(line: str, prepared: PreparedRequest) -> RequestStatus | None:
-    try:
-        return read_event(line)
-    except ValueError as error:
-        raise APIResponseError(str(error), request=prepared.label, body=line) from None
-
-
-def _raw(response: httpx2.Response, content: bytes) -> RawResponse:
-    return RawResponse(response.status_code, {name.lower(): text for name, text in response.headers.items()}, content)
-
-
-def _broken(prepared: PreparedRequest, error: Exception) -> APIConnectionError:
-    text = " ".join(str(error).split())
-    return APIConnectionError(f"the stream broke off: {type(error).__name__} {text}".strip(), request=prepared.label)

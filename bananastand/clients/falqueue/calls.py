@@ -47,7 +47,7 @@ def submit(
         model: Model id with its path, such as fal-ai/flux/dev.
         inputs: Input of the model, JSON.
         webhook_url: URL that the result is posted to.
-        start_timeout: Seconds after which a request that has not started fails, more than 1.
+        start_timeout: Seconds after which a request that has not started fails, more than 0.1.
         priority: normal by default.
         hint: Requests with the same hint go to the same runner where possible.
 
@@ -59,8 +59,10 @@ def submit(
         NotFoundError: 404: there is no such application.
         RateLimitError: 429: too many requests, after the retries.
     """
+    seconds = None if start_timeout is None else str(start_timeout)
     headers = {
-        "X-Fal-Request-Timeout": None if start_timeout is None else str(start_timeout),
+        "X-Fal-Request-Start-Timeout": seconds,
+        "X-Fal-Request-Timeout": seconds,  # its older name
         "X-Fal-Queue-Priority": priority,
         "X-Fal-Runner-Hint": hint,
     }
@@ -204,7 +206,7 @@ def subscribe(
         model: Model id with its path, such as fal-ai/flux/dev.
         inputs: Input of the model, JSON.
         logs: Include the log lines in the checked statuses.
-        start_timeout: Seconds after which a request that has not started fails, more than 1.
+        start_timeout: Seconds after which a request that has not started fails, more than 0.1.
         priority: normal by default.
         hint: Requests with the same hint go to the same runner where possible.
         poll: Seconds between two checks, from 0.

@@ -19,7 +19,7 @@ class Log(ResponseModel):
     """A line that a runner wrote."""
 
     message: str
-    timestamp: str
+    timestamp: Inferred[str] = None
     level: Open[Literal["STDERR", "STDOUT", "ERROR", "INFO", "WARN", "DEBUG"]] | None = None
     source: str | None = None
 
@@ -68,11 +68,11 @@ class Upload(ResponseModel):
 
 
 class WebhookKey(ResponseModel):
-    """A public key of webhook signatures; `x` is its 32 bytes in base64url."""
+    """A public key of webhook signatures; `x` is its 32 bytes in base64url, which a key of another kind lacks."""
 
     kty: Inferred[str] = None
     crv: Inferred[str] = None
-    x: str
+    x: Inferred[str] = None
     use: str | None = None
     alg: str | None = None
     kid: str | None = None

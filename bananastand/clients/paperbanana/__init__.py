@@ -99,25 +99,26 @@ class AsyncPaperBanana(AsyncClient):
     save = async_flow(calls.save)
 
 
-def verify_webhook(body: bytes, signature: str | None, secret: str) -> bool:
+def verify_webhook(body: bytes | str, signature: str | None, secret: str) -> bool:
     """Check the signature of a webhook in constant time.
 
     Args:
-        body: The body as it was received.
+        body: The body as it was received, bytes or text.
         signature: The header X-PaperBanana-Signature.
         secret: The webhook secret of the key.
     """
-    expected = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    received = body.encode() if isinstance(body, str) else body
+    expected = "sha256=" + hmac.new(secret.encode(), received, hashlib.sha256).hexdigest()
     return hmac.compare_digest(expected.encode(), (signature or "").encode("utf-8", "replace"))
 
 
-def parse_webhook(body: bytes, signature: str | None, secret: str) -> WebhookEvent:
+def parse_webhook(body: bytes | str, signature: str | None, secret: str) -> WebhookEvent:
     """Return the event that a webhook brings, once its signature is checked.
 
     Source: D:505-568.
 
     Args:
-        body: The body as it was received; parsed and encoded again it would have another signature.
+        body: The body as it was received, bytes or text; parsed and encoded again it would have another signature.
         signature: The header X-PaperBanana-Signature; None if there is none.
         secret: The webhook secret of the key, at least one character.
 

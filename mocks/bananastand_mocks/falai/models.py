@@ -58,8 +58,8 @@ def serialize_model(row: Model, *, favourites: bool = True) -> dict[str, Any]:
             "thumbnail_url": f"https://fal.media/files/{endpoint_id}/thumbnail.png",
             "model_url": f"https://fal.run/{endpoint_id}",
             "date": row["date"],
-            "highlighted": row.get("highlighted", False),
-            "pinned": row.get("pinned", False),
+            "highlighted": False,  # fal: deprecated, always false
+            "pinned": False,
             "license_type": row["license_type"],
             "kind": row.get("kind", "inference"),
             **row.get("metadata", {}),

@@ -118,6 +118,8 @@ def get_analytics(world: World, parameters: Parameters) -> dict[str, Any]:
     metrics = [name for name in expand if name not in ("time_series", "summary")]
     if unknown := set(metrics) - METRICS.keys():
         raise ProviderError("invalid", f"no metric {min(unknown)}")
+    if not metrics:
+        raise ProviderError("invalid", "expand names no metric")
     endpoint_ids = set(_endpoint_ids(parameters))
     return _respond(world, parameters, expand, endpoint_ids, lambda name, tally: metrics_row(name, tally, metrics))
 

@@ -23,18 +23,21 @@ from .webhooks import outbox
 __all__ = ["cancel", "result", "run", "status", "stream", "submit"]
 
 PERIOD = 0.02  # seconds between two looks of a stream
+STEP = 4.0  # seconds that a stream moves the clock of a world with auto_advance between two looks
 KEEP_ALIVE = 15.0  # seconds without an event, after which a stream sends a comment
+FOLDERS = ("run/", "rest/", "media/")  # below which the mock has fal's other hosts
 YES = ("1", "true", "yes", "on")
 
 Parameters = dict[str, Any]
 
 
 def submit(world: World, parameters: Parameters, body: Any, call: ApiCall, runner: RequestRunner) -> ApiResponse:
-    """Put a request into the queue of a model. Raises ProviderError: unknown_application."""
-    _require_model(world, parameters["model_id"])
+    """Put a request into the queue of a model. Raises ProviderError: unknown_application, unknown_route."""
+    model = _require_model(world, parameters["model_id"])
     url = parameters.get("fal_webhook")
-    row = new_request(world, parameters["model_id"], body, None if url is None else outbox(url, media_base(call)))
-    runner.begin(world, row, start_timeout=_seconds_of(parameters.get("x-fal-request-timeout")))
+    row = new_request(world, model, body, None if url is None else outbox(url, media_base(call)))
+    timeout = parameters.get("x-fal-request-start-timeout", parameters.get("x-fal-request-timeout"))
+    runner.begin(world, row, start_timeout=_seconds_of(timeout))
     answer = _status(world, row, queue_base(call), logs=False)
     if url is not None:
         answer["gateway_request_id"] = row["request_id"]
@@ -80,9 +83,11 @@ def cancel(world: World, parameters: Parameters, runner: RequestRunner) -> ApiRe
 
 
 async def run(world: World, parameters: Parameters, body: Any, call: ApiCall, runner: RequestRunner) -> ApiResponse:
-    """Run a model and return its output, or its error. Raises ProviderError: unknown_application."""
-    _require_model(world, parameters["model_id"])
-    row = new_request(world, parameters["model_id"], body)
+    """Run a model and return its output, or its error. Raises ProviderError: unknown_application, unknown_route."""
+    model = _require_model(world, parameters["model_id"])
+    if model.removeprefix(application_of(model)).endswith("/stream"):
+        raise ProviderError("unknown_route")  # a stream of outputs
+    row = new_request(world, model, body)
     await runner.run(world, row)
     return await _result(row, media_base(call))
 
@@ -117,6 +122,8 @@ async def _events(world: World, row: Row, base: str, runner: RequestRunner, *, l
         if row["state"] == "COMPLETED":
             return
         await asyncio.sleep(PERIOD)
+        if world.auto_advance and world.clock.virtual and world.clock.pending:
+            await asyncio.to_thread(world.clock.advance, STEP)
 
 
 def _status(world: World, row: Row, base: str, *, logs: bool) -> dict[str, Any]:
@@ -152,10 +159,15 @@ def _find(world: World, parameters: Parameters) -> Row:
     return find_request(world, parameters["model_id"], parameters["request_id"])
 
 
-def _require_model(world: World, model: str) -> None:
+def _require_model(world: World, path: str) -> str:
+    """Return the model of a path; fal's client for Node ends the path with a slash where it was passed a URL."""
+    model = path.removesuffix("/")
     application_of(model)
+    if model.startswith(FOLDERS):
+        raise ProviderError("unknown_route")
     if not setting(world, "any_model") and model not in catalogue():
         raise ProviderError("unknown_application", model.split("/")[1])
+    return model
 
 
 def _request_headers(row: Row) -> dict[str, str]:
@@ -163,7 +175,8 @@ def _request_headers(row: Row) -> dict[str, str]:
 
 
 def _wants_logs(parameters: Parameters) -> bool:
-    return str(parameters.get("logs", "")).lower() in YES
+    logs = parameters.get("logs", "")
+    return (logs[-1] if isinstance(logs, list) else logs).lower() in YES  # type: ignore[reportUnknownVariableType]
 
 
 def _seconds_of(text: str | None) -> float | None:
