@@ -84,6 +84,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._events = 0  # of the parser
         self._requests = 0
         self._ignores_upgrade = False
+        self._ignored_headers: list[tuple[bytes, bytes]] = []  # of an upgrade that is ignored, for the application
         self._unanswered: deque[RequestResponseCycle] = deque()
         self._received = 0  # of a body
         self._discarded = 0
@@ -159,7 +160,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self.handle_websocket_upgrade()
 
     def _parse_without_upgrade(self, rest: bytes) -> None:
-        """Parse a request again without its Upgrade header; `rest` is what came behind the headers.
+        """Parse a request again without its Upgrade header, which the application still gets.
+
+        `rest` is what came behind the headers.
 
         The parser takes what follows an upgrade for another protocol, and drops the body. A server may ignore an
         upgrade (RFC 9110, 7.8), and this one knows no HTTP/2, to which Java's client asks to upgrade by default.
@@ -172,6 +175,7 @@ class LimitedProtocol(HttpToolsProtocol):
                 value = b", ".join(option for option in options if option.lower() not in OF_AN_UPGRADE)
             if name not in OF_AN_UPGRADE and (value or name != b"connection"):
                 lines.append(name + b": " + value)
+        self._ignored_headers = [(name, value) for name, value in self.headers if name in OF_AN_UPGRADE]
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._phase = "head"
@@ -235,6 +239,8 @@ class LimitedProtocol(HttpToolsProtocol):
         if parser.should_upgrade() and parser.get_method() != b"CONNECT" and not self._should_upgrade():
             self._ignores_upgrade = True
             return
+        self.headers += self._ignored_headers
+        self._ignored_headers = []
         earlier = self.cycle
         super().on_headers_complete()
         if self.cycle is not earlier:

@@ -6,7 +6,7 @@ from typing import Any
 
 from .errors import Problem, ProviderError, Violation
 from .json_body import MalformedJson, TooDeep, parse
-from .operation import Operation
+from .operation import ANY_TYPE, Operation
 
 __all__ = ["ApiRequest", "check_request", "parse_body"]
 
@@ -115,4 +115,6 @@ def check_request(request: ApiRequest) -> None:
 def _is_other_type(request: ApiRequest) -> bool:
     """Whether the body has a type other than JSON that the contract names; the operation reads its bytes."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return bool(request.raw) and media_type in request.operation.body_types and "json" not in media_type
+    types = request.operation.body_types
+    is_named = media_type in types or (ANY_TYPE in types and media_type != "")
+    return bool(request.raw) and is_named and "json" not in media_type

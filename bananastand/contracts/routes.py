@@ -57,7 +57,7 @@ class Routes:
 
 
 def _for_method(methods: dict[str, Operation], method: str) -> Operation | None:
-    return methods.get("GET" if method == "HEAD" else method)
+    return methods.get(method) or (methods.get("GET") if method == "HEAD" else None)
 
 
 def _catches_all(methods: dict[str, Operation]) -> bool:

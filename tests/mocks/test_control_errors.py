@@ -87,6 +87,7 @@ def detail(answer: Response) -> str:
         ("POST", f"{WORLD}/faults", {"kind": "status", "headers": {"A B": "x"}}, "headers.A B"),
         ("POST", f"{WORLD}/faults", {"kind": "status", "headers": {"X": "a\r\nb"}}, "headers.X"),
         ("POST", f"{WORLD}/faults", {"kind": "status", "headers": {"Content-Length": "3"}}, "headers.Content-Length"),
+        ("POST", f"{WORLD}/stubs", {"responses": [{"headers": {"Date": "x"}}]}, "headers.Date"),
         ("POST", f"{WORLD}/faults", {"kind": "reset", "headers": {"Retry-After": "3"}}, "headers"),
         ("POST", f"{WORLD}/faults", {"kind": "latency", "body": {}}, "body"),
         ("POST", f"{WORLD}/stubs", [], "body"),

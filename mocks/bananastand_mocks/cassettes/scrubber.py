@@ -33,16 +33,19 @@ OPEN_HEADERS = frozenset(
 TOKEN = re.compile(r"(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[\w.:+=~-]{16,}")
 FORMS = re.compile(
     r"\b(?:[sprw]k[-_](?:live|test|proj|ant|or)?[-_]?[\w-]{16,}|[sr]k_(?:live|test)_\w+|at_r?[0-9a-f]{24,}|pb_[0-9a-f]{16,}"
-    r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}:[0-9a-f]{32,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|gh[pousr]_\w{30,}"
+    r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}:[0-9a-f]{32,}|eyJ[\w-]{8,4000}\.[\w-]{8,}\.[\w-]*|gh[pousr]_\w{30,}"
     r"|github_pat_\w{30,}|AKIA[0-9A-Z]{16}|AIza[\w-]{35}|hf_\w{30,}|xox[abprs]-[\w-]{10,}|whsec_[\w+/=]{16,})"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----",
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.{0,20000}?-----END [A-Z ]*PRIVATE KEY-----",
     re.DOTALL,
 )
 IN_TEXT = re.compile(
-    r"""(?i)(["']?)([\w.-]*(?:api_?-?key|token|secret|password|passwd|signature|credential|\bsig|\bkey))\1"""
+    r"""(?i)(["']?)(?<![\w.-])([\w.-]{0,200}(?:api_?-?key|token|secret|password|passwd|signature|credential|\bsig|\bkey))\1"""
     r"""(\s*[=:]\s*["']?)([^"'&,;\s<>{}\])]+)"""
 )
-IN_PART = re.compile(rb'name="?([^";\r\n]+)"?[^\r\n]*(?:\r\n[^\r\n]+)*\r\n\r\n([^\r\n]*)\r\n')  # of a multipart body
+IN_PART = re.compile(  # of a multipart body
+    rb'(?i)(?<=\r\n)content-disposition:[^\r\n]{0,200}?\bname="?([^";\r\n]{1,200}+)"?[^\r\n]{0,2000}+'
+    rb"(?:\r\n[^\r\n]{1,2000}+){0,20}+\r\n\r\n([^\r\n]*+)\r\n"
+)
 USERINFO = re.compile(r"(?<=://)([^/@\s:]*:[^/@\s]+)(?=@)")
 CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 

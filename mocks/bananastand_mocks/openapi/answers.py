@@ -15,6 +15,7 @@ from .values import MISSING, Drawer
 
 __all__ = ["Answers", "preferences"]
 
+CODE = re.compile("[1-5][0-9]{2}")
 PREFERENCE = re.compile(r"(code|example)\s*=\s*\"?([^\",;\s]+)\"?")
 PIXEL = bytes.fromhex(  # a PNG of one pixel
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000" "1f15c4890000000d49444154789c6360f8cfc0f01f000501017f"
@@ -45,10 +46,11 @@ class Answers:
             ProviderError: not_acceptable, or not_found for an example or a code that the operation does not have.
         """
         preferred = preferences(call)
-        status = status or int(preferred.get("code", call.operation.status))
+        code = preferred.get("code", "") if status is None else str(status)
+        status = int(code) if CODE.fullmatch(code) else call.operation.status
         spec = self.response(call, status)
-        if spec is None:
-            raise ProviderError("not_found", f"{call.operation.id} has no response {status}: ask for another code")
+        if spec is None or code not in ("", str(status)):
+            raise ProviderError("not_found", f"{call.operation.id} has no response {code[:20]}: ask for another code")
         headers = self._headers(call, spec)
         if not (content := spec.get("content")):
             return ApiResponse(None, status, headers)

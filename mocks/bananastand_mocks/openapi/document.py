@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,12 +19,13 @@ from bananastand.contracts.errors import ContractError
 from bananastand.contracts.operation import PLACE
 
 from ..plain_yaml import PlainLoader
-from .upgrade import upgrade
+from .upgrade import lookup, upgrade
 
 __all__ = ["DocumentError", "compile_contract", "read_document"]
 
 VERSION = re.compile(r"3\.[01](\.\d+)?")
 VALUES = ("example", "examples", "default", "enum", "const", "mapping")  # hold no references
+DEEPEST, MOST = 150, 5_000_000  # levels and values of a document
 STATUS = "^([1-5][0-9][0-9]|[1-5]XX|default)$"
 _OBJECT: dict[str, Any] = {"type": "object"}
 _CONTENT: dict[str, Any] = {"type": "object", "additionalProperties": _OBJECT}
@@ -90,12 +92,15 @@ def read_document(path: Path) -> dict[str, Any]:
         DocumentError: It cannot be read, is of another version, or is wrong.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DocumentError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise DocumentError(f"{path} is not written in UTF-8") from None
-    document = _parse(path, text)
+    try:
+        document = _parse(path, text)
+    except RecursionError:
+        raise DocumentError(f"{path} is nested too deep: at most {DEEPEST} levels are served") from None
     _check_version(path, document)
     error = next(jsonschema_rs.Draft202012Validator(_SCHEMA).iter_errors(document), None)
     if error is not None:
@@ -116,6 +121,8 @@ def compile_contract(path: Path, document: dict[str, Any]) -> Contract:
         contract = Contract(upgraded)
         for operation in contract.operations:
             _ = operation.responses
+    except RecursionError:
+        raise DocumentError(f"{path}: a schema has itself as an alternative or part: leave it out there") from None
     except ContractError as error:
         text, where = path.read_text(encoding="utf-8"), _place_of(upgraded)
         raise DocumentError(_located(path, text, where, str(error)[:300])) from None
@@ -125,18 +132,51 @@ def compile_contract(path: Path, document: dict[str, Any]) -> Contract:
 def _parse(path: Path, text: str) -> Any:
     if text.lstrip().startswith("{"):
         try:
-            return json.loads(text)
+            loaded = json.loads(text)
+            _check_extent(path, loaded)
+            return loaded
+        except DocumentError:
+            raise
         except ValueError as json_error:
             if path.suffix == ".json":
                 raise DocumentError(f"{path} is no JSON: {json_error}") from None
     try:
-        return _with_text_keys(yaml.load(text, PlainLoader))
+        loaded = yaml.load(text, PlainLoader)
+        _check_extent(path, loaded)
+        return _with_text_keys(loaded)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f":{mark.line + 1}:{mark.column + 1}" if mark is not None else ""
         raise DocumentError(f"{path}{place}: no YAML: {error.problem}") from None
     except yaml.YAMLError as error:
         raise DocumentError(f"{path}: no YAML: {error}") from None
+
+
+def _check_extent(path: Path, document: Any) -> None:
+    """Refuse what would have no end with its YAML aliases written out, and numbers that JSON does not have."""
+    extents: dict[int, tuple[int, int]] = {}  # levels and values, of lists and objects by identity
+
+    def measure(value: Any, level: int) -> tuple[int, int]:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise DocumentError(f"{path}: {value} is no number of JSON: write another value")
+        if not isinstance(value, dict | list):
+            return 0, 1
+        if id(value) not in extents:
+            items = value.values() if isinstance(value, dict) else value
+            parts = [measure(item, level + 1) for item in items] if level < DEEPEST else [(DEEPEST, 0)]
+            extents[id(value)] = (
+                max((levels for levels, _ in parts), default=0) + 1,
+                sum(count for _, count in parts) + 1,
+            )
+        return extents[id(value)]
+
+    levels, count = measure(document, 0)
+    if levels > DEEPEST:
+        raise DocumentError(
+            f"{path} is nested too deep, or an alias contains itself: at most {DEEPEST} levels are served"
+        )
+    if count > MOST:
+        raise DocumentError(f"{path} has {count} values with its aliases written out: at most {MOST} are served")
 
 
 def _check_version(path: Path, document: Any) -> None:
@@ -154,6 +194,8 @@ def _problems(document: dict[str, Any]) -> Iterator[tuple[list[str | int], str]]
             yield place, f"$ref {reference} is in another file: bundle the document into one"
         elif not _leads_somewhere(document, reference):
             yield place, f"$ref {reference} names nothing"
+        elif _is_circle(document, reference):
+            yield place, f"$ref {reference} leads back to itself: name an object"
     counts = Counter(operation.get("operationId") for _, operation in _operations(document))
     for place, operation in _operations(document):
         name = operation.get("operationId")
@@ -196,6 +238,15 @@ def _leads_somewhere(document: Any, reference: str) -> bool:
         else:
             return False
     return True
+
+
+def _is_circle(document: Any, reference: str) -> bool:
+    seen: set[str] = set()
+    while reference.startswith("#/") and reference not in seen:
+        seen.add(reference)
+        found = lookup(document, reference)
+        reference = str(found.get("$ref", "")) if isinstance(found, dict) else ""
+    return reference in seen
 
 
 def _place_of(document: dict[str, Any]) -> list[str | int]:

@@ -9,14 +9,17 @@ from typing import Any
 __all__ = ["draw_pattern"]
 
 MOST = 3  # repetitions where an expression sets no limit
+LONGEST = 10_000  # characters
 CLASSES = {"digit": "0123456789", "word": "abcdefghij0123456789_", "space": " "}
 PRINTABLE = [chr(code) for code in range(0x20, 0x7F)]
 
 
 def draw_pattern(pattern: str, random: Random) -> str | None:
-    """Return a text that fits; None for an expression that Python does not know or that looks around."""
+    """Return a text that fits; None for an expression that Python does not know, or that looks around or is huge."""
     try:
         parsed: Any = re._parser.parse(pattern)  # type: ignore[attr-defined]
+        if parsed.getwidth()[0] > LONGEST:
+            return None
         text = _sequence(parsed, random)
         return text if re.search(pattern, text) else None
     except (re.error, NotImplementedError, IndexError, OverflowError):

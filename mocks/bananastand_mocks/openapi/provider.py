@@ -94,7 +94,7 @@ class OpenApiProvider(Provider):
         check_type(call)
         if not call.raw:
             call.body = None
-        regroup_query(call, self.contract.document)
+        regroup_query(call, self.contract.document, self._shapes)
         read_form(call, self.contract.document, self._shapes)
 
     def rewrite(self, path: str, query: str, world: World) -> tuple[str, str]:

@@ -18,7 +18,8 @@ from .upgrade import resolve
 __all__ = ["check_type", "credential_of", "read_form", "regroup_query"]
 
 FORM = "application/x-www-form-urlencoded"
-DEEP = re.compile(r"([^\[\]]+)\[([^\[\]]+)\]")
+BRACKETS = re.compile(r"\[([^\[\]]*)\]")
+NESTED = re.compile(rf"([^\[\]]+)((?:{BRACKETS.pattern}){{1,20}})")
 DELIMITERS = {"pipeDelimited": "|", "spaceDelimited": " "}
 
 
@@ -61,9 +62,7 @@ def read_form(call: ApiCall, document: Mapping[str, Any], shapes: Shapes) -> Non
         return
     body = resolve(document, call.operation.spec["requestBody"])
     schema = body["content"][FORM].get("schema", {})
-    properties = shapes.properties(schema)
-    fields = parse_query(call.raw.decode("utf-8", "replace"))
-    call.body = {name: _typed(shapes.flat(properties.get(name, {})), value) for name, value in fields.items()}
+    call.body = _typed(shapes, schema, _nest(parse_query(call.raw.decode("utf-8", "replace")), "body"))
     compiled = Schemas(document).object_of({"form": schema}, ["form"], f"the form of {call.operation.id}")
     if not compiled.fits({"form": call.body}):
         found = compiled.violations("body", {"form": call.body})
@@ -72,20 +71,16 @@ def read_form(call: ApiCall, document: Mapping[str, Any], shapes: Shapes) -> Non
         )
 
 
-def regroup_query(call: ApiCall, document: Mapping[str, Any]) -> None:
+def regroup_query(call: ApiCall, document: Mapping[str, Any], shapes: Shapes) -> None:
     """Make `filter[name]=x` an object, and lists with | or spaces lists, where the document has such parameters."""
     item = document["paths"].get(call.operation.template, {})
     for parameter in (*item.get("parameters", ()), *call.operation.spec.get("parameters", ())):
         parameter = resolve(document, parameter)
         name, style = parameter["name"], parameter.get("style")
         if style == "deepObject":
-            found = {key: DEEP.fullmatch(key) for key in call.query}
-            group = {match[2]: call.query.pop(key) for key, match in found.items() if match and match[1] == name}
+            group = {key: call.query.pop(key) for key in list(call.query) if key.startswith(f"{name}[")}
             if group:
-                properties = resolve(document, parameter.get("schema", {})).get("properties", {})
-                call.query[name] = {
-                    key: _typed(resolve(document, properties.get(key, {})), value) for key, value in group.items()
-                }
+                call.query |= _typed(shapes, {"properties": {name: parameter.get("schema", {})}}, _nest(group, "query"))
         elif style in DELIMITERS and isinstance(call.query.get(name), str):
             call.query[name] = call.query[name].split(DELIMITERS[style])
 
@@ -103,6 +98,9 @@ def _credential(call: ApiCall, scheme: Mapping[str, Any]) -> str | None:
         case "http", _ if str(scheme.get("scheme", "")).lower() == "basic":
             pair = basic_credentials(call.headers.get("authorization", ""))
             return ":".join(pair) if pair is not None else None
+        case "http", _ if (kind := str(scheme.get("scheme", "bearer")).lower()) != "bearer":
+            name, _, value = call.headers.get("authorization", "").partition(" ")
+            return value.strip() if name.lower() == kind else None
         case "mutualTLS", _:
             return "certificate"
         case _:
@@ -124,21 +122,50 @@ def _covers(kind: str, sent: str) -> bool:
     return name in ("*/*", sent) or (name.endswith("/*") and sent.startswith(name[:-1]))
 
 
-def _typed(schema: Mapping[str, Any], value: Any) -> Any:
-    """A text as the type of its schema, where it is written as one."""
-    if isinstance(value, list):
-        return [_typed(schema.get("items", {}), item) for item in value]
-    match schema.get("type"):
-        case "array":
-            return [_typed(schema.get("items", {}), value)]
-        case "integer" if re.fullmatch(r"-?\d{1,100}", value):
-            return int(value)
-        case "number" if re.fullmatch(r"-?\d{1,100}(\.\d+)?", value):
-            return float(value)
-        case "boolean" if value in ("true", "false"):
-            return value == "true"
-        case _:
-            return value
+def _nest(fields: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Fields such as `a[b][c]`, `a[]` and `a[0]` as objects in each other, with the texts in the brackets as keys."""
+    nested: dict[str, Any] = {}
+    for name, value in fields.items():
+        match = NESTED.fullmatch(name)
+        keys = [match[1], *BRACKETS.findall(match[2])] if match else [name]
+        place = nested
+        for key in keys[:-1]:
+            place = place.setdefault(key, {})
+            if not isinstance(place, dict):
+                raise _violations([Violation(where, name, "type", f"{key} is a text and an object")])
+        place[keys[-1]] = value
+    return nested
+
+
+def _typed(shapes: Shapes, schema: Any, value: Any) -> Any:
+    """A text, or the texts in an object or a list, as the types of a schema, where they are written as such."""
+    variants = shapes.variants(schema)
+    items = next((flat["items"] for flat in variants if flat.get("type") == "array" and "items" in flat), None)
+    if isinstance(value, dict) and items is None:
+        fields: dict[str, Any] = {}
+        for flat in reversed(variants):
+            fields |= flat.get("properties", {})
+        others = next((flat["additionalProperties"] for flat in variants if "additionalProperties" in flat), {})
+        return {name: _typed(shapes, fields.get(name, others), inner) for name, inner in value.items()}
+    if isinstance(value, dict | list) or items is not None:
+        listed: list[Any] = _items(value) if isinstance(value, dict) else value if isinstance(value, list) else [value]
+        return [_typed(shapes, items or {}, item) for item in listed]
+    for flat in variants:
+        match flat.get("type"):
+            case "integer" if re.fullmatch(r"-?\d{1,100}", value):
+                return int(value)
+            case "number" if re.fullmatch(r"-?\d{1,100}(\.\d+)?", value):
+                return float(value)
+            case "boolean" if value in ("true", "false"):
+                return value == "true"
+            case _:
+                pass
+    return value
+
+
+def _items(group: Mapping[str, Any]) -> list[Any]:
+    """The items of a list that was sent as `a[]` or `a[0]`."""
+    return [item for value in group.values() for item in (value if isinstance(value, list) else [value])]
 
 
 def _violations(found: list[Violation]) -> ProviderError:

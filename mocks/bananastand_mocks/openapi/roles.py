@@ -16,7 +16,9 @@ __all__ = ["Collection", "Role", "find_roles"]
 
 ITEM = re.compile(r"(.*)/\{([^{}/]+)\}")
 Kind = Literal["list", "create", "read", "replace", "change", "remove", "other"]
-ON_ITEM: Mapping[str, Kind] = {"GET": "read", "PUT": "replace", "PATCH": "change", "POST": "change", "DELETE": "remove"}
+ON_ITEM: Mapping[str, Kind] = {
+    "GET": "read", "HEAD": "read", "PUT": "replace", "PATCH": "change", "POST": "change", "DELETE": "remove",
+}  # fmt: skip
 ON_COLLECTION: Mapping[str, Kind] = {"GET": "list", "POST": "create", "PUT": "replace", "PATCH": "change"}
 
 

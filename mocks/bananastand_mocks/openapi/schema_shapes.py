@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bananastand.contracts.operation import Operation
@@ -14,6 +14,7 @@ from .values import Drawer
 __all__ = ["Shapes", "json_media"]
 
 CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+DEEPEST = 8  # alternatives within alternatives
 IDS = ("id", "uuid", "key", "slug", "name", "code", "number")
 
 
@@ -45,25 +46,60 @@ class Shapes:
         media = json_media(body) or next(iter(body.get("content", {}).values()), {})
         return media.get("schema", {})
 
-    def flat(self, schema: Any) -> dict[str, Any]:
+    def flat(self, schema: Any, level: int = 0) -> dict[str, Any]:
         """Return a schema without $ref and allOf; of alternatives the first that is not null."""
         flat = self._drawer.flatten(schema)
-        for variant in flat.get("oneOf") or flat.get("anyOf") or ():
+        for variant in (flat.get("oneOf") or flat.get("anyOf") or ()) if level < DEEPEST else ():
             if self._drawer.flatten(variant).get("type") != "null":
-                inner = self.flat(variant)
+                inner = self.flat(variant, level + 1)
                 return {**inner, "properties": {**flat.get("properties", {}), **inner.get("properties", {})}}
         return flat
+
+    def variants(self, schema: Any, level: int = 0) -> list[dict[str, Any]]:
+        """Return the alternatives of a schema without $ref and allOf; the schema itself if it has none."""
+        flat = self._drawer.flatten(schema)
+        parts = (flat.get("oneOf") or flat.get("anyOf") or ()) if level < DEEPEST else ()
+        beside = {key: value for key, value in flat.items() if key not in ("oneOf", "anyOf")}
+        return [inner for part in parts for inner in self.variants({"allOf": [part, beside]}, level + 1)] or [flat]
+
+    def variant(self, schema: Any, body: Mapping[str, Any]) -> Any:
+        """Return the alternative that an object is of: what the discriminator names, else what fits its fields best."""
+        flat = self._drawer.flatten(schema)
+        parts: Sequence[Any] = flat.get("oneOf") or flat.get("anyOf") or ()
+        if not parts:
+            return schema
+        discriminator = flat.get("discriminator", {})
+        label = str(body.get(discriminator.get("propertyName", ""), ""))
+        target = discriminator.get("mapping", {}).get(label, label).rpartition("/")[2]
+        named = [part for part in parts if target and str(part.get("$ref", "")).rpartition("/")[2] == target]
+        chosen = named[0] if named else max(parts, key=lambda part: self._count_fitting(part, body))
+        return {"allOf": [chosen, {key: value for key, value in flat.items() if key not in ("oneOf", "anyOf")}]}
+
+    def _count_fitting(self, schema: Any, body: Mapping[str, Any]) -> int:
+        """How many fields of an object a schema has, less those that it must not or does not have."""
+        flat = self._drawer.flatten(schema)
+        properties: Mapping[str, Any] = flat.get("properties", {})
+        wrong = [name for name in flat.get("required", ()) if name not in body]
+        for name in properties.keys() & body.keys():
+            inner = self._drawer.flatten(properties[name])
+            values = [inner["const"]] if "const" in inner else inner.get("enum")
+            wrong += [name] * len(properties) if values and body[name] not in values else []
+        return len(properties.keys() & body.keys()) - len(wrong)
 
     def drawer(self, *seed: object) -> Drawer:
         """Return what draws values that depend on a seed."""
         return Drawer(self._document, ":".join(map(str, seed)))
 
-    def allows_null(self, schema: Any) -> bool:
+    def allows_null(self, schema: Any, level: int = 0) -> bool:
         """Return whether null is a value of a schema."""
         flat = self._drawer.flatten(schema)
         named = flat.get("type", [])
-        variants = flat.get("oneOf") or flat.get("anyOf") or ()
-        return named == "null" or (isinstance(named, list) and "null" in named) or any(map(self.allows_null, variants))
+        variants = (flat.get("oneOf") or flat.get("anyOf") or ()) if level < DEEPEST else ()
+        return (
+            named == "null"
+            or (isinstance(named, list) and "null" in named)
+            or any(self.allows_null(variant, level + 1) for variant in variants)
+        )
 
     def properties(self, schema: Any) -> dict[str, Any]:
         """Return the properties of a schema of objects; none for another."""

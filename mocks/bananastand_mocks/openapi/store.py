@@ -71,7 +71,7 @@ class Store:
         key = self._new_id(call, collection, rows, body)
         if rows.get(str(key)) is not None and call.operation.names(409) and "409" in call.operation.statuses:
             raise ProviderError("conflict", f"there is {key} in {self._path(call, collection)} already")
-        resource = self._overlay(collection, self._draw(call, collection, key), body)
+        resource = self._overlay(collection, self._draw(call, collection, key, body), body)
         if collection.id_field is not None:
             resource[collection.id_field] = key
         rows[str(key)] = resource
@@ -88,7 +88,7 @@ class Store:
         may_create = not collection.is_open or "201" in call.operation.statuses
         if rows.get(key) is None and not may_create:
             raise ProviderError("not_found", f"there is no {key} in {self._path(call, collection)}")
-        resource = self._overlay(collection, self._draw(call, collection, key), body)
+        resource = self._overlay(collection, self._draw(call, collection, key, body), body)
         old = rows.get(key)
         if old is not None and collection.id_field is not None and collection.id_field in old:
             resource[collection.id_field] = old[collection.id_field]
@@ -139,9 +139,10 @@ class Store:
     def _numbered(self, call: ApiCall, collection: Collection, number: int) -> Any:
         return number if self._id_type(collection) == "integer" else self._drawn_id(call, collection, number)
 
-    def _draw(self, call: ApiCall, collection: Collection, key: Any) -> Resource:
-        """A resource that depends on the world's seed, its collection and its id alone."""
-        drawn = self._shapes.drawer(call.world.seed, self._path(call, collection), key).draw(collection.schema)
+    def _draw(self, call: ApiCall, collection: Collection, key: Any, body: Mapping[str, Any] | None = None) -> Resource:
+        """A resource that depends on the world's seed, its collection and its id, and is of the kind of the body."""
+        schema = collection.schema if body is None else self._shapes.variant(collection.schema, body)
+        drawn = self._shapes.drawer(call.world.seed, self._path(call, collection), key).draw(schema)
         resource: Resource = drawn if isinstance(drawn, dict) else {}
         for name, value in call.path.items():
             if name in resource and name != collection.id_field and not isinstance(resource[name], dict | list):
@@ -152,8 +153,10 @@ class Store:
 
     def _overlay(self, collection: Collection, base: Resource, body: Mapping[str, Any]) -> Resource:
         """A resource with the fields of a body, as far as the resource has them and they are not read-only."""
-        properties = self._shapes.properties(collection.schema)
-        is_free = self._shapes.flat(collection.schema).get("additionalProperties", not properties) is not False
+        flat = self._shapes.flat(self._shapes.variant(collection.schema, {**base, **body}))
+        properties = flat.get("properties", {})
+        is_open = not properties or "discriminator" in flat  # its derived schemas have more
+        is_free = flat.get("additionalProperties", is_open) is not False
         merged = dict(base)
         for name, value in body.items():
             schema = self._shapes.flat(properties[name]) if name in properties else None

@@ -12,6 +12,7 @@ from bananastand.contracts.contract import METHODS
 __all__ = ["lookup", "resolve", "upgrade"]
 
 VALUES = ("example", "examples", "default", "enum", "const")  # hold values, not schemas
+JSON = "application/json"
 RANGES = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
 MAPS = frozenset(  # from names to objects
     ("properties", "patternProperties", "schemas", "$defs", "definitions", "dependentSchemas", "responses", "headers")
@@ -62,6 +63,7 @@ def _path_item(document: dict[str, Any], template: str, item: dict[str, Any]) ->
             item[method].setdefault("operationId", f"{method}_{words}")
             for parameter in (*item.get("parameters", ()), *item[method].get("parameters", ())):
                 _spell_style_out(resolve(document, parameter))
+            _name_json(resolve(document, item[method].get("requestBody", {})))
     return item
 
 
@@ -71,6 +73,14 @@ def _spell_style_out(parameter: dict[str, Any]) -> None:
         parameter.setdefault("explode", False)
     if "content" in parameter and "schema" not in parameter:
         parameter["schema"] = {}  # JSON in a parameter is taken as it comes
+
+
+def _name_json(body: dict[str, Any]) -> None:
+    """A body of `*/*` or `application/json; charset=utf-8` may be JSON, and is then checked as JSON."""
+    content = body.get("content", {})
+    kinds = [kind for kind in content if "json" in kind or kind in ("*/*", "application/*")]
+    if kinds and not any(kind == JSON or kind.endswith("+json") for kind in kinds):
+        content[JSON] = content[kinds[0]]
 
 
 def _convert(value: Any, is_old: bool, *, names: bool = False) -> Any:

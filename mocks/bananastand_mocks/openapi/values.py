@@ -17,6 +17,8 @@ __all__ = ["MISSING", "Drawer", "example_of"]
 
 WIDE = 10**6  # values that are drawn from
 DEPTH = 3  # below which optional properties are left out
+DEEPEST, MOST = 40, 3000  # levels and parts of one value; beyond them, null
+MOST_ITEMS, LONGEST = 1000, 100_000  # items of a list, characters of a text
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 YEAR = 365 * 86400
@@ -33,13 +35,23 @@ class Drawer:
 
     def __init__(self, document: Mapping[str, Any], seed: str) -> None:
         self._document, self._random = document, Random(seed)
+        self._level, self._left = 0, MOST
 
     def draw(self, schema: Any, name: str = "value", *, depth: int = 0) -> Any:
         """Return a value for a schema; `name` is the field's, which texts begin with."""
+        if self._level > DEEPEST or not self._left:
+            return None  # a schema that requires itself has no end
+        self._level, self._left = self._level + 1, self._left - 1
+        try:
+            return self._draw(schema, name, depth)
+        finally:
+            self._level -= 1
+
+    def _draw(self, schema: Any, name: str, depth: int) -> Any:
         schema = self.flatten(schema)
         if (example := example_of(schema)) is not MISSING:
             return example
-        if "enum" in schema:
+        if schema.get("enum"):
             return self._random.choice(schema["enum"])
         if "default" in schema:
             return schema["default"]
@@ -95,14 +107,14 @@ class Drawer:
         drawn = {
             name: self.draw(inner, name, depth=depth + 1)
             for name, inner in properties.items()
-            if (name in required or depth < DEPTH) and not self.flatten(inner).get("writeOnly")
+            if (name in required or (depth < DEPTH and self._left)) and not self.flatten(inner).get("writeOnly")
         }
         for name in required:
             drawn.setdefault(name, f"{name}")
         others = schema.get("additionalProperties")
         missing = max(schema.get("minProperties", 0) - len(drawn), 1 if isinstance(others, dict) and not drawn else 0)
         if depth < DEPTH:
-            for number in range(missing):
+            for number in range(min(missing, MOST_ITEMS)):
                 drawn[f"key{number + 1}"] = self.draw(others if isinstance(others, dict) else {}, depth=depth + 1)
         return drawn
 
@@ -113,7 +125,7 @@ class Drawer:
         items = schema.get("items", {})
         if items is False:
             return first
-        while len(first) < min(count, most):
+        while len(first) < min(count, most, MOST_ITEMS):
             drawn = self.draw(items, name, depth=depth + 1)
             if schema.get("uniqueItems") and drawn in first:
                 items = {key: value for key, value in self.flatten(items).items() if key not in ("example", "examples")}
@@ -128,7 +140,8 @@ class Drawer:
             low = above + step if low is None else max(low, above + step)
         if (below := schema.get("exclusiveMaximum")) is not None:
             high = below - step if high is None else min(high, below - step)
-        low = (min(1, high - 999 * step) if high is not None else 1) if low is None else low
+        if low is None:
+            low = 1 if high is None or high >= max(1, step) else high - 999 * step
         high = low + 999 * step if high is None else high
         if low < 1 <= high and high - low > WIDE:
             low = 1  # what limits of a type allow is no plausible value
@@ -145,7 +158,7 @@ class Drawer:
         if text is None:
             text = f"{name} {''.join(self._random.choices(LETTERS, k=6))}"
         least, most = schema.get("minLength", 0), schema.get("maxLength")
-        text = text.ljust(least, "x")
+        text = text.ljust(min(least, LONGEST), "x")
         return text if most is None or len(text) <= most else text[:most]
 
     def _formatted(self, form: str, name: str) -> str | None:

@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 import bananastand_mocks
+from bananastand_mocks.cassettes.scrubber import Scrubber
 from bananastand_mocks.running import MockSession
 
 KEY = 'k3y/With+Odd="Signs"&<ü>'  # every encoding of it is different
@@ -205,3 +207,17 @@ def test_the_file_is_for_its_owner_alone(service: HTTPServer, stand: MockSession
     send(stand, headers={"Authorization": f"Bearer {PLAIN}"})
 
     assert stat.S_IMODE(cassette.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x", "QUJDeyJhbGciOi-", "key ", "-eyJaaaaaaaaa", "://a:b", "token", "sk-", "\r\ncontent-disposition: name=a"],
+)
+def test_a_long_body_is_searched_in_time_that_grows_with_its_length(text: str) -> None:
+    scrubber, body = Scrubber(), text * (300_000 // len(text))
+    started = time.process_time()
+
+    scrubber.text(body)
+    scrubber.learn_parts(body.encode())
+
+    assert time.process_time() - started < 20  # a search that begins anew at every character takes hours

@@ -15,6 +15,10 @@ GET, POST = "paths:\n  /a:\n    get:\n", "paths:\n  /a:\n    post:\n"
 ODD = "components:\n  schemas:\n    Odd: {type: objekt}\n"
 WRONG = "{application/json: {schema: {pattern: '('}}}"
 CONTENT = "content: {application/json: {schema: {$ref: '#/components/schemas/Odd'}}}"
+BOMB = "".join(f"x-{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 9)}]\n" for n in range(9))
+LOOP = "components: {requestBodies: {A: {$ref: '#/components/requestBodies/A'}}}"
+ENDLESS = "components: {schemas: {Odd: {oneOf: [{$ref: '#/components/schemas/Odd'}]}}}"
+REF = "{$ref: '#/components/schemas/Odd'}"
 GOOD = "responses: {'200': {description: ok}}"
 
 
@@ -44,6 +48,16 @@ GOOD = "responses: {'200': {description: ok}}"
          r":12: components > schemas > Odd: .*objekt"),
         (f"{HEAD}{POST}      {GOOD}\n      requestBody: {{content: {WRONG}}}\n",
          ":5: paths > /a > post: "),
+        (f"{HEAD}{GET}      {GOOD}\nx-a: {'[' * 1000}{']' * 1000}", " is nested too deep"),
+        ('{"a": ' + "[" * 100_000, " is nested too deep"),
+        (f"{HEAD}x-a: &a [*a]\npaths: {{}}", " is nested too deep, or an alias contains itself: at most 150 levels"),
+        (f"{HEAD}{BOMB}paths: {{}}", r" has \d{8,} values with its aliases written out: at most 5000000"),
+        (f"{HEAD}x-a: .nan\npaths: {{}}", ": nan is no number of JSON"),
+        (f"{HEAD}paths:\n  /a: {{$ref: '#/paths/~1a'}}", r":4: paths > /a > \$ref: .* leads back to itself"),
+        (f"{HEAD}{POST}      {GOOD}\n      requestBody: {{$ref: '#/components/requestBodies/A'}}\n{LOOP}",
+         r":7: .* leads back to itself"),
+        (f"{HEAD}{GET}      parameters: [{{name: b, in: query, schema: {REF}}}]\n      {GOOD}\n{ENDLESS}",
+         ": a schema has itself as an alternative or part"),
     ],
 )  # fmt: skip
 def test_a_wrong_document_is_refused_with_its_place(text: str, problem: str | None, tmp_path: Path) -> None:

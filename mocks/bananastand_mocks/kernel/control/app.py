@@ -17,27 +17,18 @@ from starlette.routing import Match
 from ..provider import Provider
 from ..reference import reference_page
 from ..worlds import Worlds
-from .answers import Health, Refusal
+from .answers import Health
 from .behaviour import add_behaviour_routes
 from .calls import add_call_routes
 from .context import ControlContext
 from .guard import ControlGuard
 from .pages import add_page_routes, html
 from .reference import control_reference
+from .refusals import REFUSALS, REFUSALS_AS_JSON
 from .worlds import add_world_routes
 from .wrong_fields import name_wrong_fields
 
 __all__ = ["control_plane"]
-
-REFUSALS: dict[int | str, str] = {
-    400: "The body is no JSON, or nested too deep.",
-    403: "The request is not this machine's own.",
-    404: "There is no world, provider or stub of that name.",
-    409: "The name is taken, or the world stays.",
-    413: "The body is too long.",
-    422: "A value is wrong; the text names its field.",
-    503: "Too much is being sent at once.",
-}
 
 
 def control_plane(providers: Sequence[Provider], worlds: Worlds, *, hosts: Iterable[str] = ()) -> FastAPI:
@@ -57,7 +48,7 @@ def control_plane(providers: Sequence[Provider], worlds: Worlds, *, hosts: Itera
         description="Worlds, clocks, faults, rate limits, stubs, journal and coverage of the mocks, for tests.",
         version="1",
         dependencies=[Depends(_refuse_unknown_parameters)],
-        responses={status: {"model": Refusal, "description": text} for status, text in REFUSALS.items()},
+        responses=REFUSALS,
         exception_handlers={RequestValidationError: _refuse_wrong_fields, 405: _refuse_method},
     )
     app.add_middleware(ControlGuard, hosts=tuple(hosts), budget=worlds.bodies)
@@ -76,7 +67,7 @@ def _add_reference(app: FastAPI, providers: Sequence[Provider]) -> None:
     async def reference() -> HTMLResponse:
         return html(control_reference(app.openapi()))
 
-    @app.get("/_stand/contracts/{provider}", response_class=HTMLResponse)
+    @app.get("/_stand/contracts/{provider}", response_class=HTMLResponse, responses=REFUSALS_AS_JSON)
     async def contract_page(provider: str) -> bytes:
         """A provider's contract as a page."""
         for served in providers:

@@ -10,6 +10,7 @@ from fastapi.responses import PlainTextResponse
 from .answers import CoverageReport, JournalCalls, VerifyResult
 from .bodies import Verify
 from .context import ControlContext, describe_near_misses
+from .refusals import REFUSALS_AS_JSON
 
 __all__ = ["add_call_routes"]
 
@@ -61,7 +62,7 @@ def _add_coverage(app: FastAPI, context: ControlContext) -> None:
         """Which operations, parameters and statuses were exercised."""
         return {"operations": context.world(name).coverage.report(contracts)}
 
-    @app.get("/_stand/worlds/{name}/coverage.txt", response_class=PlainTextResponse)
+    @app.get("/_stand/worlds/{name}/coverage.txt", response_class=PlainTextResponse, responses=REFUSALS_AS_JSON)
     async def coverage_table(name: str) -> str:
         """The coverage as a table."""
         rows = context.world(name).coverage.report(contracts)
