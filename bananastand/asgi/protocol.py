@@ -27,6 +27,7 @@ __all__ = ["LimitedProtocol", "ServerConfig"]
 Phase = Literal["first", "head", "body", "answer", "idle", "closing", "websocket"]
 # websocket: handed over to the protocol of websockets.
 OF_AN_UPGRADE = (b"upgrade", b"http2-settings")  # headers, and options of the header Connection
+OF_A_CONNECTION = (b"h2c", b"tls/", b"http/")  # protocols below the application
 LINGER = 2.0  # seconds after a refusal in which its caller may read it
 
 
@@ -160,12 +161,11 @@ class LimitedProtocol(HttpToolsProtocol):
         self.handle_websocket_upgrade()
 
     def _parse_without_upgrade(self, rest: bytes) -> None:
-        """Parse a request again without its Upgrade header, which the application still gets.
-
-        `rest` is what came behind the headers.
+        """Parse a request again without its Upgrade header; `rest` is what came behind the headers.
 
         The parser takes what follows an upgrade for another protocol, and drops the body. A server may ignore an
-        upgrade (RFC 9110, 7.8), and this one knows no HTTP/2, to which Java's client asks to upgrade by default.
+        upgrade (RFC 9110, 7.8), and this one knows no HTTP/2, to which Java's client asks to upgrade by default. The
+        application gets the header of any other protocol, which it may refuse.
         """
         assert self.parser is not None, "a connection that is open has a parser"
         lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
@@ -175,7 +175,10 @@ class LimitedProtocol(HttpToolsProtocol):
                 value = b", ".join(option for option in options if option.lower() not in OF_AN_UPGRADE)
             if name not in OF_AN_UPGRADE and (value or name != b"connection"):
                 lines.append(name + b": " + value)
-        self._ignored_headers = [(name, value) for name, value in self.headers if name in OF_AN_UPGRADE]
+        ignored = [(name, value) for name, value in self.headers if name in OF_AN_UPGRADE]
+        protocols = [value.lower() for name, value in ignored if name == b"upgrade"]
+        is_of_connection = any(protocol.startswith(OF_A_CONNECTION) for protocol in protocols)
+        self._ignored_headers = [] if is_of_connection else ignored
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._phase = "head"
