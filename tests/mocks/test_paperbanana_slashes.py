@@ -43,6 +43,7 @@ def fastapi_answers(method: str, path: str) -> httpx2.Response:
         ("GET", "/api/plot//"),
         ("GET", "/api/tasks/a%20b/image/?format=svg&x=%C3%A9"),
         ("PATCH", "/api/admin/keys/pb_0/"),
+        ("DELETE", "/api/admin/keys/..%2f"),
         ("GET", "/api/nothing/"),
         ("GET", "//api/health/"),
         ("GET", "/"),

@@ -335,7 +335,7 @@ class StylePreset(_Unwrapped):
 
     id: Inferred[int] = None
     name: Inferred[str] = None
-    prompt: Inferred[str] = None
+    prompt: str | None = None
     created_at: Inferred[str] = None
     system_instruction: str | None = None
     negative_prompt: str | None = None
