@@ -164,7 +164,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """Parse a request again without its Upgrade header; `rest` is what came behind the headers.
 
         The parser takes what follows an upgrade for another protocol, and drops the body. A server may ignore an
-        upgrade (RFC 9110, 7.8), and this one knows no HTTP/2, to which Java's client asks to upgrade by default. The
+        upgrade (RFC 9110, 7.8), and this one serves HTTP/1.1 alone. Java's client asks for HTTP/2 by default. The
         application gets the header of any other protocol, which it may refuse.
         """
         assert self.parser is not None, "a connection that is open has a parser"

@@ -335,7 +335,8 @@ def test_a_client_with_a_fixed_host_meets_stubs_through_respx(respx_mock: respx.
 
 @pytest.mark.parametrize(
     "options",
-    [{"operation": "no_such"}, {"provider": "nobody"}, {"path": {"matches": "("}}, {"body_paths": {"name": 1}},
+    [{"operation": "no_such"}, {"provider": "nobody"}, {"path": {"matches": "("}}, {"path": "animals"},
+     {"path": "/animals?page=1"}, {"body_paths": {"name": 1}},
      {"query": {"a": {}}}, {"times": 0}, {"body": {1, 2}}],
 )  # fmt: skip
 def test_a_wrong_pattern_is_a_value_error(stand: MockSession, options: dict[str, Any]) -> None:

@@ -54,7 +54,7 @@ def pack_stream(text: str, content_type: str) -> Body:
 
 
 def content_of(body: Body) -> bytes:
-    """Return the bytes of a stored body. Raises ValueError for base64 that is none."""
+    """Return the bytes of a stored body. Raises ValueError if its base64 cannot be decoded."""
     if body is None:
         return b""
     if "json" in body:

@@ -131,6 +131,9 @@ class RequestPattern(BaseModel):
     def _compile(self) -> Self:
         if self.method is not None:
             self.method = self.method.upper()
+        literal = self.path.equal_to if self.path is not None else None
+        if isinstance(literal, str) and (not literal.startswith("/") or "?" in literal):
+            raise ValueError("path begins with / and has no query: put parameters into query")
         self._paths = [(path, _compile_path(path), value) for path, value in self.body_paths.items()]
         return self
 

@@ -78,7 +78,7 @@ class Stubs:
         return [stub.dump() for stub in self._stubs]
 
     def load(self, state: list[dict[str, Any]]) -> None:
-        """Take over dumped stubs. Raises ValueError for what is none."""
+        """Take over dumped stubs. Raises ValueError if they are no dump of stubs."""
         if not state:
             self._stubs, self._count = (), 0
             return
