@@ -259,6 +259,8 @@ class Platform:
         """
         if (failing := self.pool.failing.get(project.live or "")) is not None:
             return f"{failing.reason_and_advice} (its log: bananastand logs {project.name})"
+        if (reason := self.pool.why_never(project)) is not None:
+            return f"{reason}: add such a node, or ask for less: bananastand scale {project.name} --gpus auto --on ''"
         last = None
         if project.live is None:
             last = next(iter(self.builds.list(project) if builds is None else builds), None)
