@@ -1,4 +1,4 @@
-"""Packs of versions in a shared store, from which another machine restores what it lacks: builds, environments, weights.
+"""Packs of versions in a shared store, from which another machine restores builds, environments and weights.
 
 Everything is restored where it was: paths of builds and environments are absolute. The record of a version lists its
 packs, and is written last.
@@ -12,23 +12,26 @@ import json
 import logging
 import os
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from .building.environments.environment_cache import MADE, exclusive, note_user
-from .errors import PlatformError, StoreError
+from .errors import PlatformError, ReplicaFailed, StoreError
 from .launch import Launch
-from .store.blobs import CHUNK, Blobs, cannot_write
+from .nodes import Nodes, ReplicaOrder, RunningReplica
+from .store.blobs import Blobs, cannot_write
 from .store.packs import Packs, unpack_into
 from .store.private_files import make_folder, open_private
 
-__all__ = ["BuildPacks"]
+__all__ = ["BuildPacks", "RestoringNodes", "is_missing", "store_quietly"]
 
 log = logging.getLogger("bananastand.platform")
 
 RECORD = ".json"
+LEFT_OUT = ("tmp",)  # of a build's folder: each replica has its own
+LAYERS = ".layers"  # the end of the names of folders that replicas have written
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +75,12 @@ class BuildPacks:
             folder, parts = self._data / "builds" / version, list[Part]()
             for path in await asyncio.to_thread(lambda: list(_pythons(launch, self._data))):
                 pack = await self._packs.pack(path, without={MADE})
-                parts.append(Part("environment", str(path), pack.digest, pack.size))
+                kind = "environment" if path.parent.name == "environments" else "folder"
+                parts.append(Part(kind, str(path), pack.digest, pack.size))
             for path in await asyncio.to_thread(lambda: sorted(set(_weights(folder, self._data)))):
                 parts.append(await self._store_file(path))
-            pack = await self._packs.pack(folder)
+            without = await asyncio.to_thread(lambda: {*LEFT_OUT, *_layers(folder)})
+            pack = await self._packs.pack(folder, without=without)
             parts.append(Part("folder", str(folder), pack.digest, pack.size))
             record = {"parts": [asdict(part) for part in parts], "python": launch.python}
             await self._blobs.put(version + RECORD, json.dumps(record).encode())
@@ -125,12 +130,11 @@ class BuildPacks:
     async def _restore(self, part: Part, path: Path, user: Path) -> None:
         make_folder(path.parent)
         if part.kind == "environment":
-            async with exclusive(path.with_name(f"{path.name}.lock")):
+            async with exclusive(path.with_suffix(".lock")):
                 if not path.is_dir():
                     await unpack_into(path, part.digest, self._packs.open(part.digest))
                     (path / MADE).touch(0o600)
-            await asyncio.to_thread(make_folder, user.parent)
-            note_user(path, user)
+                note_user(path, user)
         elif part.kind == "file" and not path.exists():
             await self._restore_file(part, path)
         elif part.kind == "folder" and not path.is_dir():
@@ -167,6 +171,31 @@ async def store_quietly(packs: BuildPacks, version: str, launch: Launch) -> None
         log.warning("version %s is on this machine alone: %s", version, error)
 
 
+class RestoringNodes:
+    """Nodes that get the files of a version back before they start a replica of it; all else is as without.
+
+    Args:
+        nodes: The nodes.
+        packs: The packs of versions.
+    """
+
+    def __init__(self, nodes: Nodes, packs: BuildPacks) -> None:
+        self._nodes, self._packs = nodes, packs
+
+    async def start(self, order: ReplicaOrder, on_line: Callable[[str], None]) -> RunningReplica:
+        """Start the program of an order. Raises ReplicaFailed, as the nodes do."""
+        try:
+            is_local = await self._packs.ensure_local(order.deployment, order.launch)
+        except StoreError as error:
+            raise ReplicaFailed(f"the files of its version cannot be restored: {error}") from error
+        if not is_local:
+            raise ReplicaFailed("the files of its version are gone, and not in the store of blobs: deploy it again")
+        return await self._nodes.start(order, on_line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._nodes, name)
+
+
 def is_missing(launch: Launch) -> bool:
     """Return whether this machine lacks files of a launch. Blocks."""
     if launch.kind != "process":
@@ -179,10 +208,15 @@ def is_missing(launch: Launch) -> bool:
 
 def _pythons(launch: Launch, data: Path) -> Iterator[Path]:
     """Yield the folders of the data directory's cache that a launch's interpreter is in, and is a link into."""
-    cache = data / "cache"
-    for path in (launch.python or "", os.path.realpath(launch.python or "/")):
-        if Path(path).is_relative_to(cache):
-            yield cache.joinpath(*Path(path).relative_to(cache).parts[:2])
+    cache, python = data / "cache", launch.python or "/"
+    paths = [Path(path) for path in (python, os.path.realpath(python))]
+    yield from dict.fromkeys(
+        cache.joinpath(*path.relative_to(cache).parts[:2]) for path in paths if path.is_relative_to(cache)
+    )
+
+
+def _layers(folder: Path) -> Iterator[str]:
+    return (path.relative_to(folder).as_posix() for path in folder.glob(f"stage*/*{LAYERS}"))
 
 
 def _weights(folder: Path, data: Path) -> Iterator[Path]:
@@ -191,11 +225,11 @@ def _weights(folder: Path, data: Path) -> Iterator[Path]:
     for place, _, names in os.walk(folder):
         for name in names:
             path = os.path.join(place, name)
-            if os.path.islink(path) and Path(target := os.readlink(path)).is_relative_to(cache):
-                if os.path.isfile(target):
-                    yield Path(target)
+            target = Path(os.readlink(path)) if os.path.islink(path) else None
+            if target is not None and target.is_relative_to(cache) and target.is_file():
+                yield target
 
 
 def _digest_of(path: Path) -> tuple[str, int]:
-    with open(path, "rb", buffering=CHUNK) as file:
+    with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size
