@@ -114,6 +114,7 @@ def platform_api(platform: Platform) -> FastAPI:
                 name, str(path), environment=options.get("environment"), secrets=options.get("secrets"),
                 builder=_builder(options.get("builder")), as_of=options.get("as_of"), archive=path,
             )  # fmt: skip
+            await platform.deployer.keep_archive(build)
         finally:
             path.unlink(missing_ok=True)
         return {"build_id": build.id, "project": name}
