@@ -42,6 +42,20 @@ HOP_BY_HOP = frozenset(
 )
 
 
+class _Backend(httpcore2.AsyncNetworkBackend):
+    """Connects, also where uvloop has lost the socket of a connection that the app reset at once."""
+
+    async def connect_tcp(self, *args: Any, **kwargs: Any) -> httpcore2.AsyncNetworkStream:
+        """Connect. Raises ConnectError."""
+        backend: Any = httpcore2.AnyIOBackend()
+        stream = await backend.connect_tcp(*args, **kwargs)
+        try:
+            stream.get_extra_info("socket")  # from now on the transport remembers it
+        except AttributeError:
+            raise httpcore2.ConnectError("the connection was reset at once") from None
+        return stream
+
+
 class HttpClient:
     """The client of one replica. It keeps connections open between requests.
 
@@ -63,7 +77,7 @@ class HttpClient:
         self.address, self._max_response = address, max_response
         self._replica, self._is_potassium = replica, is_potassium
         self._pool = httpcore2.AsyncConnectionPool(
-            max_connections=None, max_keepalive_connections=8, keepalive_expiry=20.0
+            max_connections=None, max_keepalive_connections=8, keepalive_expiry=20.0, network_backend=_Backend()
         )
         host, port = address
         self._origin = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
