@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
 from urllib.parse import quote
 
 from bananastand.contracts.errors import ProviderError
@@ -115,7 +114,6 @@ class Recorder:
             body = pack(scrubber.content(content, media_type(content_type)), "")
         entry = {
             "provider": self.provider,
-            "recorded_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
             "request": received.dump(),
             "response": {
                 "status": response.status,
