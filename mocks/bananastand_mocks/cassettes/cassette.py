@@ -232,7 +232,7 @@ def _load(path: Path) -> Any:
     is_ours, entry = content.startswith(HEADER.encode()), (content + b" ").rfind(b"\n- ")
     try:
         document = _parse(path, content)
-        if not is_ours or not document["interactions"] or "recorded_at" in document["interactions"][-1]:
+        if not is_ours or not document["interactions"] or document["interactions"][-1].get("recorded_at"):
             return document
     except CassetteError:
         if not is_ours or entry < 0:
