@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import resource
 import threading
+import time
 from pathlib import Path
 
 import httpx2
 import pytest
 from pytest_httpserver import HTTPServer
+from werkzeug import Response
 
-from bananastand_mocks.cassettes import Cassette, CassetteError
+import bananastand_mocks
+from bananastand_mocks.cassettes import Cassette, CassetteError, recorder
+from bananastand_mocks.cassettes.bodies import content_of
 from bananastand_mocks.cassettes.cassette import read_cassette
 from bananastand_mocks.cassettes.scrubber import Scrubber
 from servers import mocks
@@ -99,6 +104,28 @@ def test_a_full_disk_leaves_the_entries_whole_and_a_later_call_writes_what_is_mi
     cassette.add(entry("third"))
 
     assert paths(cassette.path) == ["/first", "/second", "/third"]
+
+
+def test_an_endless_stream_is_recorded_up_to_a_limit(
+    httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "MAX_STREAM", 50_000)
+    pieces = itertools.repeat(f"data: {'x' * 1000}\n\n")
+    httpserver.expect_request("/endless").respond_with_response(Response(pieces, content_type="text/event-stream"))
+    with bananastand_mocks.start("gobananas") as server:
+        stand = server.stand()
+        stand.record(tmp_path / "c.yaml", f"gobananas={httpserver.url_for('').rstrip('/')}")
+        with httpx2.stream("GET", f"{stand.endpoint('gobananas').base_url}/endless") as response:
+            chunks = response.iter_bytes()
+            received = sum(len(next(chunks)) for _ in range(200))
+        limit = time.monotonic() + 20
+        while not (entries := read_cassette(tmp_path / "c.yaml")):
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+
+    assert received > 50_000
+    assert 0 < len(content_of(entries[0].answer)) < received
+    assert len(content_of(entries[0].answer)) < 50_000 + 2**20
 
 
 def test_a_deleted_cassette_comes_back_whole(cassette: Cassette) -> None:
