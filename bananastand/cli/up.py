@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -79,6 +81,7 @@ def up(
 
     Example: [bold]bananastand up --port 8750 --memory 4096[/bold]
     """
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())  # until the platform handles it itself
     try:
         from ._platform_server import Options, run
     except ImportError as error:
