@@ -67,6 +67,7 @@ def run(options: Options, builder: Builder | None = None, **changed: Any) -> int
         return 1
     settings = Settings(
         data=data,
+        blobs=options.blobs,
         secrets=secrets,
         gpus=list_gpus(),
         memory_mb=options.memory_mb,

@@ -28,6 +28,14 @@ def up(
     data: Annotated[
         Path | None, typer.Option(help="The folder for its database, builds, logs and keys.", envvar="BANANASTAND_DATA")
     ] = None,
+    blobs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="BANANASTAND_BLOBS",
+            help="Where large bodies, uploads and builds lie for several machines: s3://bucket/folder or file:///srv/x.",
+        ),
+    ] = None,
     front: Annotated[
         list[str] | None,
         typer.Option(help="PORT=PROJECT: serve that project there without a key, to this machine alone."),
@@ -92,6 +100,7 @@ def up(
             host=host,
             hosts=tuple(allow_host or ()),
             data=data,
+            blobs=blobs,
             fronts=tuple(_front(text) for text in front or ()),
             proxy=proxy,
             mocks=mocks,
