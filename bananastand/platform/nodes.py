@@ -168,8 +168,8 @@ class RunningReplica(Protocol):
         ...
 
     @property
-    def was_killed_by_platform(self) -> bool:
-        """Whether the platform or its node has sent it SIGKILL, or has ended what it was forked from."""
+    def was_killed_from_outside(self) -> bool:
+        """Whether SIGKILL has ended it that neither the platform, its node nor a limit of its own has sent."""
         ...
 
     def exceeded_limit(self) -> str | None:
@@ -276,8 +276,7 @@ class Nodes(Protocol):
 
         Raises:
             NodeLost: The node is gone, or cannot be reached; this is no fault of the version's.
-            ReplicaFailed: The node cannot run this program.
-            OSError: The program cannot be started.
+            ReplicaFailed: The program cannot be started.
         """
         ...
 
