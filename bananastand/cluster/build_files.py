@@ -7,16 +7,18 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import AsyncIterable, AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import bananastand
 from bananastand.platform.launch import Launch
 from bananastand.platform.nodes import ReplicaOrder
 from bananastand.platform.store.packs import Pack, write_pack
 from bananastand.platform.store.private_files import make_folder, open_private
 
 from .environments import look_into, recipe_message
+from .images import describe_image, save_image
 
 __all__ = ["CHUNK", "BuildFiles"]
 
@@ -46,9 +48,10 @@ class BuildFiles:
             StoreError, OSError: The build's files cannot be packed.
         """
         launch = order.launch
-        shipment: dict[str, Any] = {"data": str(self._data), "deployment": order.deployment, "files": []}
+        package = str(Path(bananastand.__file__).parent)
+        shipment: dict[str, Any] = {"data": str(self._data), "package": package, "files": []}
         if launch.kind == "container":
-            shipment["image"] = {"engine": launch.engine or "docker", "name": launch.image}
+            shipment["image"] = await describe_image(launch.engine or "docker", launch.image or "")
             return shipment
         folder = build_folder(launch, self._data)
         pack = await self._pack(folder)
@@ -66,6 +69,8 @@ class BuildFiles:
         """
         if need["kind"] == "file":
             return _file_chunks(Path(need["path"]))
+        if need["kind"] == "image":
+            return _image_chunks(need, self._packs / f".{uuid.uuid4().hex}.part")
         pack = await self._pack(Path(need["folder"]))
         need["digest"] = pack.digest
         return _file_chunks(self._packs / f"{pack.digest}.pack")
@@ -153,6 +158,15 @@ def _weights(folder: Path, data: Path) -> Iterator[dict[str, Any]]:
             text = f"{os.path.realpath(target)} {about.st_size} {about.st_mtime_ns}"
             id = hashlib.sha256(text.encode()).hexdigest()[:32]
             yield {"id": id, "path": target, "size": about.st_size, "link": os.path.relpath(path, folder)}
+
+
+async def _image_chunks(need: dict[str, Any], spool: Path) -> AsyncGenerator[bytes]:
+    try:
+        await save_image(need, spool)
+        async for chunk in _file_chunks(spool):
+            yield chunk
+    finally:
+        spool.unlink(missing_ok=True)
 
 
 async def _file_chunks(path: Path) -> AsyncGenerator[bytes]:

@@ -6,16 +6,17 @@ import asyncio
 import errno
 import json
 import os
-import shutil
 import time
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import bananastand
 from bananastand.platform.errors import StoreError, StoreFull
 from bananastand.platform.launch import Launch
+from bananastand.platform.store.pack_cache import HeldPack, PackCache
 from bananastand.platform.store.packs import unpack_into
 from bananastand.platform.store.private_files import make_folder, open_private
 
@@ -24,7 +25,8 @@ from .images import has_image, load_image
 
 __all__ = ["NodeFiles", "NodeUnfit"]
 
-KEPT = 30 * 86_400.0  # seconds that a build which nothing uses is kept
+KEPT = 30 * 86_400.0  # seconds that weights which nothing uses are kept
+LED = ".bananastand-links"  # in a build whose links were led to this node's files
 FRONT_CACHE = ("cache", "huggingface")  # of weights, in a front's data directory as in a node's
 
 
@@ -41,24 +43,16 @@ class NodeFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = make_folder(folder)
-        self._builds = make_folder(folder / "builds")
+        self._builds = PackCache(folder / "builds")
         self._weights = make_folder(folder.joinpath(*FRONT_CACHE, "files"))
         self._environments: dict[str, Recipe] = {}
         self._pythons: dict[str, str] = {}  # of a front -> that takes its place here
-        self._used = set[str]()  # digests
 
     def sweep(self) -> None:
-        """Delete builds that nothing has used for a month, and what is half-made. Blocks."""
-        for path in self._builds.iterdir():
-            if path.name.startswith(".") or path.stat().st_mtime < time.time() - KEPT:
-                shutil.rmtree(path, ignore_errors=True)
+        """Delete weights that nothing has used for a month, and what is half-made. Blocks."""
         for path in self._weights.iterdir():
             if path.name.startswith(".") or path.stat().st_mtime < time.time() - KEPT:
                 path.unlink(missing_ok=True)
-
-    def digests(self) -> list[str]:
-        """Return the digests of the builds that are here."""
-        return [path.name for path in self._builds.iterdir() if not path.name.startswith(".")]
 
     async def missing(self, shipment: dict[str, Any]) -> list[dict[str, Any]]:
         """Return what has to be sent for a build, as objects with a `kind`.
@@ -73,8 +67,8 @@ class NodeFiles:
             return [] if await has_image(image) else [{"kind": "image", **image}]
         needs = list[dict[str, Any]]()
         build = shipment["build"]
-        if not (self._builds / build["digest"]).is_dir():
-            needs.append({"kind": "build", "folder": build["folder"]})
+        if not (self._builds.folder / build["digest"]).is_dir():
+            needs.append({"kind": "build", "folder": build["folder"], "size": build["size"]})
         for file in {file["id"]: file for file in shipment["files"]}.values():
             if not (self._weights / file["id"]).exists():
                 needs.append({"kind": "file", "id": file["id"], "path": file["path"]})
@@ -89,8 +83,8 @@ class NodeFiles:
             return []
         if os.path.lexists(recipe.prefix):
             raise NodeUnfit(
-                f"it has no Python environment like the build's: {'; '.join(reasons) or 'none works'}. Install the same "
-                f"packages there, or remove {recipe.prefix} there so that a copy can be fetched"
+                f"it has no Python environment like that of the build: {'; '.join(reasons) or 'none works'}. Install "
+                f"same packages there, or remove {recipe.prefix} there so that a copy can be fetched"
             )
         if (folder := _unwritable_parent(Path(recipe.prefix))) is not None:
             raise NodeUnfit(
@@ -114,21 +108,17 @@ class NodeFiles:
             chunks: Its bytes.
 
         Raises:
-            StoreFull: The disk is full, also after builds that nothing uses were deleted.
+            StoreFull: The disk is full.
             StoreError: It cannot be stored, or is damaged.
         """
-        try:
-            if need["kind"] == "image":
-                await load_image(need, chunks)
-            elif need["kind"] == "file":
-                await self._receive_file(self._weights / need["id"], chunks)
-            elif need["kind"] == "environment":
-                await unpack_into(Path(need["folder"]), digest, chunks)
-            elif not (self._builds / digest).is_dir():
-                await unpack_into(self._builds / digest, digest, chunks)
-        except StoreFull:
-            await asyncio.to_thread(self._evict)
-            raise
+        if need["kind"] == "image":
+            await load_image(need, self.folder, chunks)
+        elif need["kind"] == "file":
+            await self._receive_file(self._weights / need["id"], chunks)
+        elif need["kind"] == "environment":
+            await unpack_into(Path(need["folder"]), digest, chunks)
+        else:
+            (await self._builds.unpack(digest, chunks, size=need["size"])).release()
 
     async def _receive_file(self, path: Path, chunks: AsyncIterable[bytes]) -> None:
         temporary = path.with_name(f".{path.name}.part")
@@ -144,31 +134,45 @@ class NodeFiles:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def _evict(self) -> None:
-        """Delete the builds that no replica of this keeper has used, for space."""
-        for path in self._builds.iterdir():
-            if path.name not in self._used:
-                shutil.rmtree(path, ignore_errors=True)
+    async def localize(self, launch: Launch, shipment: dict[str, Any]) -> tuple[Launch, HeldPack | None]:
+        """Return a launch as it is on this node, once nothing is missing, and its files, to be released after it.
 
-    def localize(self, launch: Launch, shipment: dict[str, Any]) -> Launch:
-        """Return a launch as it is on this node, once nothing is missing. Blocks. Raises OSError."""
+        Raises:
+            StoreError: Something is missing again.
+        """
+        package = str(Path(bananastand.__file__).parent)
         if shipment.get("image") is not None:
-            return launch
+            return Launch.from_json(_moved(launch.to_json(), shipment["package"], package)), None
         build = shipment["build"]
-        folder = self._builds / build["digest"]
-        self._used.add(build["digest"])
-        os.utime(folder)
-        for file in shipment["files"]:
-            os.utime(self._weights / file["id"])
-            _lead(folder / file["link"], self._weights / file["id"])
-        _redirect(folder, build["folder"])
-        moves = {build["folder"]: str(folder), str(Path(shipment["data"], *FRONT_CACHE)): str(self._weights.parent)}
+        held = await self._builds.unpack(build["digest"], _nothing())
+        try:
+            await asyncio.to_thread(self._lead, held.path, shipment)
+        except BaseException:
+            held.release()
+            raise
+        cache = str(Path(shipment["data"], *FRONT_CACHE))
+        moves = {build["folder"]: held.path, cache: self._weights.parent, shipment["package"]: package}
         text = launch.to_json()
         for old, new in moves.items():
-            text = _moved(text, old, new)
+            text = _moved(text, old, str(new))
         local = Launch.from_json(text)
         python = self._pythons.get(launch.python, launch.python) if launch.python is not None else None
-        return replace(local, python=python, named=launch.named)
+        return replace(local, python=python, named=launch.named), held
+
+    def _lead(self, folder: Path, shipment: dict[str, Any]) -> None:
+        """Lead the links of a build to the weights and to the files of the build on this node."""
+        try:
+            for file in shipment["files"]:
+                os.utime(self._weights / file["id"])
+                _lead(folder / file["link"], self._weights / file["id"])
+            _redirect(folder, shipment["build"]["folder"])
+        except OSError as error:
+            raise StoreError(f"{folder} cannot be used: {error.strerror}") from error
+
+
+async def _nothing() -> AsyncGenerator[bytes]:
+    for chunk in list[bytes]():
+        yield chunk
 
 
 def _moved(text: str, old: str, new: str) -> str:
@@ -192,7 +196,7 @@ def _lead(link: Path, target: Path) -> None:
 
 def _redirect(folder: Path, earlier: str) -> None:
     """Lead links to other files of the build to where they are on this node, once."""
-    marker = folder.with_name(f"{folder.name}.led")
+    marker = folder / LED
     if marker.exists():
         return
     for link in _links(folder):

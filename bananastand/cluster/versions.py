@@ -11,7 +11,10 @@ import bananastand
 __all__ = ["own_versions", "version_problem"]
 
 PROTOCOL = "1"  # of the messages between bridge and keeper
-ADVICE = "install the same on all machines of the cluster (pip install 'bananastand[cluster]=={version}'), and start {who} again"
+ADVICE = (
+    "install the same on all machines of the cluster (pip install 'bananastand[cluster]=={version}'), and start "
+    "`bananastand join` there again"
+)
 
 
 def own_versions() -> dict[str, str]:
@@ -35,7 +38,7 @@ def version_problem(front: Mapping[str, str], node: Mapping[str, str], name: str
         node: The node's.
         name: The node's name.
     """
-    advice = ADVICE.format(version=front["bananastand"], who="`bananastand join` there")
+    advice = ADVICE.format(version=front["bananastand"])
     for part, label in (("bananastand", "Bananastand"), ("ray", "Ray")):
         if front[part] != node.get(part):
             return f"node {name} has {label} {node.get(part)}, and this platform has {front[part]}: {advice}"
