@@ -34,3 +34,4 @@ class Options:
     isolation: str = "auto"
     network: str = "machine"  # or "none"
     passed: tuple[str, ...] = ()  # names of variables for all builds and replicas
+    cluster: str | None = None
