@@ -150,7 +150,7 @@ async def test_replicas_spread_over_all_gpus_and_wait_where_there_is_no_more_roo
     assert platform.pool.nodes.room_for(Resources()) == 0
     assert [state.free_gpus for state in platform.pool.nodes.states()] == [0, 0]
     await platform.remove(project)
-    assert platform.pool.nodes.room_for(Resources()) == 4, (platform.pool.nodes.states(), nodes_of(platform)._reserved, nodes_of(platform)._resting)
+    await until(lambda: platform.pool.nodes.room_for(Resources()) == 4)
 
 
 async def test_labels_choose_the_node_and_a_cordoned_one_gets_nothing(platform: Platform) -> None:
