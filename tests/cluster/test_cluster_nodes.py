@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +66,10 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(tmp_path: Path, own_cluster: Members, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Bench]:
+async def bench(tmp_path: Path, own_cluster: Members, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """No nodes yet."""
     monkeypatch.setattr(cluster_nodes, "Bridge", FakeBridge)
-    yield Bench(tmp_path, own_cluster)
+    return Bench(tmp_path, own_cluster)
 
 
 def node(id: str, *, gpus: float = 2, **fields: Any) -> dict[str, Any]:
