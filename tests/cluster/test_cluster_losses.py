@@ -22,8 +22,11 @@ import pytest
 from bananastand.cluster.authority import write_private
 from bananastand.cluster.cluster_nodes import ClusterNodes
 from bananastand.platform.errors import Conflict
+from bananastand.platform.nodes import Resources
 from bananastand.platform.platform import Platform
+from bananastand.platform.replicas.replica import Replica
 from bananastand.platform.settings import Settings
+from bananastand.platform.store.projects import Project
 from paths import PATHS, SUPPORT
 from ray_cluster import RayCluster
 from stands import QUICK, build, called, deployed, outcome_of, until
@@ -59,6 +62,10 @@ async def platform_on(cluster: RayCluster, **changed: Any) -> AsyncGenerator[tup
         yield platform, await platform.start()
     finally:
         await platform.close(2.0)
+
+
+def running(platform: Platform, project: Project) -> list[Replica]:
+    return [replica for replica in platform.pool.of_project(project.id) if replica.state == "ready"]
 
 
 async def test_calls_survive_the_loss_of_the_head(own: RayCluster) -> None:
@@ -128,10 +135,10 @@ async def test_a_node_with_another_bananastand_or_another_clock(own: RayCluster)
         assert "install the same on all machines" in str(refused.problem)
 
         project = await deployed(platform, "app", "potassium", max_replicas=2, min_replicas=2)
-        await until(lambda: len(platform.pool.of_project(project.id)) == 2)
+        await until(lambda: len(running(platform, project)) == 2, 60)
 
         assert (await called(platform, project, "/", {"on": "node-3"}))["got"] == {"on": "node-3"}
-        assert {replica.node for replica in platform.pool.of_project(project.id)} == {"node-3"}
+        assert {replica.node for replica in running(platform, project)} == {"node-3"}
         assert 0 <= skewed.seen < 10
 
 
@@ -140,7 +147,7 @@ async def test_a_full_disk_of_a_node_is_said_and_the_other_node_serves(own: RayC
         pytest.skip("only root can mount a small disk")
     small = own.folder / "data" / "node-2"
     small.mkdir(parents=True)
-    mounted = await asyncio.create_subprocess_exec("mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(small))
+    mounted = await asyncio.create_subprocess_exec("mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", str(small))
     if await mounted.wait():
         pytest.skip("no small disk can be mounted here")
     try:
@@ -149,7 +156,7 @@ async def test_a_full_disk_of_a_node_is_said_and_the_other_node_serves(own: RayC
         own.wait()
         async with platform_on(own) as (platform, _):
             await until(lambda: len(platform.pool.nodes.states()) == 2, 60)
-            await until(lambda: platform.pool.nodes.room_for(_small()) == 9, 60)
+            await until(lambda: platform.pool.nodes.room_for(Resources()) == 9, 60)
             project = await deployed(platform, "app", "small", max_replicas=1)
 
             assert (await called(platform, project))["got"] == {}
@@ -162,14 +169,8 @@ async def test_a_full_disk_of_a_node_is_said_and_the_other_node_serves(own: RayC
         await (await asyncio.create_subprocess_exec("umount", "-l", str(small))).wait()
 
 
-def _small() -> Any:
-    from bananastand.platform.nodes import Resources
-
-    return Resources()
-
-
 async def test_a_head_with_a_dashboard_is_refused(own: RayCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its job API would run anybody's code. The text comes from the bridge, which finds the address in Ray's context."""
+    """Its job API would run anybody's code."""
     nodes = ClusterNodes(Settings(data=own.data), "p", address=own.address, front=own.front)
     nodes._bridge._on_message = lambda message: None
     monkeypatch.setattr("bananastand.cluster.bridge.MODULE", "dashboard_bridge")
