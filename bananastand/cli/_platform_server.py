@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -29,10 +29,12 @@ from bananastand.forward_proxy.proxy import ForwardProxy
 from bananastand.forward_proxy.variables import export_lines, proxy_variables
 from bananastand.platform.building.builder import passed_secrets, source_builder
 from bananastand.platform.building.deployer import Builder
-from bananastand.platform.errors import PlatformError
+from bananastand.platform.errors import PlatformError, Refused
 from bananastand.platform.http.dialects import RESERVED
 from bananastand.platform.http.run_hosts import BANANA_HOSTS
+from bananastand.platform.nodes import Nodes
 from bananastand.platform.platform import Platform
+from bananastand.platform.replicas.local_machine import LocalMachine
 from bananastand.platform.replicas.start_command import PLATFORM_VARIABLE
 from bananastand.platform.settings import Settings, default_data, list_gpus
 from bananastand.platform.store.private_files import UMASK, protect_memory
@@ -118,7 +120,7 @@ async def _serve(
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     loop.add_signal_handler(signal.SIGTERM, task.cancel)
-    platform = Platform(settings, builder)
+    platform = Platform(settings, builder, _nodes(options, settings))
     os.environ[PLATFORM_VARIABLE] = platform.store.id  # so that builds' processes are orphans too
     try:
         for line in await platform.start():
@@ -149,6 +151,19 @@ async def _serve(
     finally:
         _ignore_sigterm()
         await platform.close()
+
+
+def _nodes(options: Options, settings: Settings) -> Callable[[Settings, str], Nodes]:
+    """Return what makes the nodes: this machine, or those of a cluster. Raises Refused."""
+    if options.cluster is None:
+        return LocalMachine
+    try:
+        from bananastand.cluster.start import cluster_nodes
+    except ImportError as error:
+        raise Refused(
+            f"--cluster needs the package {error.name}, which is not installed: pip install 'bananastand[cluster]'"
+        ) from error
+    return cluster_nodes(settings.data, options.cluster)
 
 
 @contextlib.asynccontextmanager
