@@ -9,8 +9,8 @@ import re
 import shutil
 import signal
 import socket
+import stat
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
@@ -86,12 +86,26 @@ def start_command(identity: Identity, options: NodeOptions, *, is_head: bool) ->
 
 
 def ray_folder(identity: Identity) -> Path:
-    """Return the folder for Ray's logs and sockets. Its path must be short, because of the sockets."""
+    """Return the folder for Ray's logs and sockets. Its path must be short, because of the sockets.
+
+    Ray opens the folder itself to all users, so that it always lies in one that is private.
+    """
     folder = identity.folder / "ray"
     if len(str(folder)) <= MAX_SOCKET_FOLDER:
         return folder
     digest = hashlib.sha256(str(identity.folder).encode()).hexdigest()[:12]
-    return Path(tempfile.gettempdir() if len(tempfile.gettempdir()) < 20 else "/tmp") / f"bananastand-{digest}"
+    return Path("/tmp") / f"bananastand-{os.getuid()}-{digest}" / "ray"
+
+
+def make_ray_folder(identity: Identity) -> Path:
+    """Create `ray_folder`. Raises OSError, also if somebody else owns the folder it lies in."""
+    folder = ray_folder(identity)
+    make_folder(folder)
+    about = folder.parent.lstat()
+    if about.st_uid != os.getuid() or not stat.S_ISDIR(about.st_mode):
+        raise PermissionError(f"{folder.parent} belongs to somebody else: delete it")
+    folder.parent.chmod(0o700)
+    return folder
 
 
 class RayProcess:
@@ -143,7 +157,7 @@ class RayProcess:
     async def _run_once(self) -> str:
         """Run Ray until it ends; returns the reason in words."""
         await asyncio.to_thread(end_remains, self.identity.folder)
-        folder = make_folder(ray_folder(self.identity))
+        folder = make_ray_folder(self.identity)
         await asyncio.to_thread(remove_old_sessions, folder)
         environment = {**inherited_environment(), **self.identity.ray_environment()}
         begun = time.monotonic()
