@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any
 
 import typer
 
 from ._connection import AsJson, Key, Url, as_json, connected, table
+from ._ends import fail
 
 __all__ = ["build_nodes"]
+
+POLL = 0.5  # seconds
 
 Node = Annotated[str, typer.Argument(help="The node's name.")]
 
@@ -39,24 +43,35 @@ def _list(context: typer.Context, url: Url = None, key: Key = None, json_: AsJso
 
 
 def _cells(row: dict[str, Any]) -> tuple[Any, ...]:
-    state = row["problem"] or ("cordoned" if row["cordoned"] else "ready")
+    state = row["problem"] or ("cordoned" if row["is_cordoned"] else "ready")
     memory = f"{row['memory_mb'] / 1024:.0f}" if row["memory_mb"] else ""
     labels = " ".join(f"{name}={value}" for name, value in row["labels"].items())
     values = (row["address"], row["gpus"], f"{row['free_gpus']:g}", memory, row["replicas"], len(row["warm"]))
     return (row["name"] or "this machine", *values, state, labels)
 
 
-def _drain(node: Node, url: Url = None, key: Key = None, json_: AsJson = False) -> None:
-    """Move all replicas of a node to others, and give it no more.
+def _drain(
+    node: Node,
+    timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait until the node is empty.")] = 600.0,
+    url: Url = None,
+    key: Key = None,
+    json_: AsJson = False,
+) -> None:
+    """Move all replicas of a node to others, give it no more, and wait until it is empty.
 
-    The replacement of each replica is ready before that replica stops, so that no call waits for it. Then the machine
-    can be stopped. `bananastand nodes uncordon NODE` takes it into use again.
+    The replacement of each replica is ready before that replica stops, where another node has room for it. Running
+    calls end where they are. Then the machine can be stopped; `bananastand nodes uncordon NODE` uses it again.
     """
+    deadline = time.monotonic() + timeout
     with connected(url, key) as platform:
-        row = platform.post(f"/nodes/{node}/drain")
-    if json_:
-        return as_json(row)
-    return typer.echo(f"{node} is drained: {row['moved']} replicas moved, {row['stopped']} stopped")
+        leaving = platform.post(f"/nodes/{node}/drain")["leaving"]
+        if not json_:
+            typer.echo(f"{leaving} replicas leave {node}")
+        while left := next((row["replicas"] for row in platform.get("/nodes")["nodes"] if row["name"] == node), 0):
+            if time.monotonic() > deadline:
+                fail(f"{left} replicas are still on {node}", hints=[f"to wait on: bananastand nodes drain {node}"])
+            time.sleep(POLL)
+    return as_json({"node": node, "left": leaving}) if json_ else typer.echo(f"{node} is empty and gets no replicas")
 
 
 def _cordon(node: Node, url: Url = None, key: Key = None, json_: AsJson = False) -> None:
