@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from bananastand.platform.store.private_files import make_folder
+from bananastand.platform.store.private_files import make_folder, open_private
 
 from .credentials import FOLDER_VARIABLE, Identity
 
@@ -28,6 +28,8 @@ __all__ = ["FIRST_PORT", "PORTS", "NodeOptions", "RayProcess", "own_address", "r
 FIRST_PORT = 8790
 PORTS = 110  # of a node, from its first: Ray's node manager, object manager and, from the eleventh, its workers
 STARTED = "Ray runtime started."
+HEAD_LOST = "Failed to connect to GCS"
+POLL = 0.1  # seconds between two looks at Ray's output while it starts
 START_TIMEOUT = 120.0  # seconds until Ray must have started
 STOP_TIMEOUT = 15.0
 BACKOFF, BACKOFF_MOST = 1.0, 30.0
@@ -129,9 +131,7 @@ class RayProcess:
         is_head: bool = False,
     ) -> None:
         self.identity = identity
-        self._up = asyncio.Event()
         self._options, self._say, self._on_change, self._is_head = options, say, on_change, is_head
-        self._words = list[str]()  # the last lines that Ray printed and that are no mere progress
 
     async def run(self, renew: Callable[[], Awaitable[tuple[Identity, NodeOptions]]] | None = None) -> None:
         """Run until cancelled; then everything of the node has ended.
@@ -160,44 +160,27 @@ class RayProcess:
         folder = make_ray_folder(self.identity)
         await asyncio.to_thread(remove_old_sessions, folder)
         environment = {**inherited_environment(), **self.identity.ray_environment()}
-        begun = time.monotonic()
-        process = await asyncio.create_subprocess_exec(
-            *start_command(self.identity, self._options, is_head=self._is_head),
-            env=environment, start_new_session=True, cwd=folder,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        self._words.clear()
-        reading = asyncio.create_task(self._read(process, begun))
+        begun, log = time.monotonic(), self.identity.folder / "ray.log"
+        with open(log, "wb", opener=open_private) as file:
+            process = await asyncio.create_subprocess_exec(
+                *start_command(self.identity, self._options, is_head=self._is_head),
+                env=environment, start_new_session=True, cwd=folder,
+                stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=file,
+            )  # fmt: skip
+        ending = asyncio.create_task(process.wait())
         try:
-            async with asyncio.timeout(START_TIMEOUT) as limit:
-                await self._started(reading)
-                limit.reschedule(None)
-                await asyncio.shield(reading)
-                status = await process.wait()
-        except TimeoutError:
-            return f"Ray has not started within {START_TIMEOUT:.0f} s"
-        finally:
-            self._up.clear()
-            self._on_change(False)
-            await self._end(process)
-            reading.cancel()
-        return f"Ray has ended with status {status}" + (f" ({self._words[-1]})" if self._words else "")
-
-    async def _started(self, reading: asyncio.Task[None]) -> None:
-        """Wait until Ray has started or ended."""
-        waiting = asyncio.create_task(self._up.wait())
-        await asyncio.wait((waiting, reading), return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-
-    async def _read(self, process: asyncio.subprocess.Process, begun: float) -> None:
-        assert process.stdout is not None
-        while line := (await process.stdout.readline()).decode(errors="replace").rstrip():
-            if STARTED in line:
-                self._up.set()
+            while STARTED not in log.read_text(errors="replace") and not ending.done():
+                if time.monotonic() - begun > START_TIMEOUT:
+                    return f"Ray has not started within {START_TIMEOUT:.0f} s (see {log})"
+                await asyncio.wait({ending}, timeout=POLL)
+            if not ending.done():
                 self._on_change(True)
                 self._say(f"node {self.identity.name} {self._description()} after {time.monotonic() - begun:.1f} s")
-            elif not NOISE.match(line) and not self._up.is_set():
-                self._words = [*self._words[-19:], line.strip()[:300]]
+            status = await asyncio.shield(ending)
+        finally:
+            self._on_change(False)
+            await self._end(process)
+        return explain_end(status, log.read_text(errors="replace"))
 
     def _description(self) -> str:
         if self._is_head:
@@ -215,6 +198,16 @@ class RayProcess:
             with suppress(ProcessLookupError):
                 process.kill()
         end_remains(self.identity.folder)
+
+
+def explain_end(status: int, log: str) -> str:
+    """Return why Ray has ended, in words, from what it has printed."""
+    if HEAD_LOST in log:
+        return "it has lost the head"
+    if ended := re.search(r"^\s+(\w+) \[exit code=(-?\d+)\]", log, re.MULTILINE):
+        return f"its {ended[1]} has ended with status {ended[2]}"
+    reasons = [line for line in log.splitlines() if not NOISE.match(line) and STARTED not in line]
+    return f"Ray has ended with status {status}" + (f" ({reasons[-1].strip()[:300]})" if reasons else "")
 
 
 def end_remains(folder: Path) -> None:
