@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 from ..errors import StoreError, StoreFull
 from .private_files import open_private
 
-__all__ = ["SMALL", "Blobs", "cannot_write"]
+__all__ = ["CHUNK", "NO_SPACE", "SMALL", "Blobs", "cannot_write", "file_chunks"]
 
 SMALL = 64 * 2**10  # bytes up to which a body is stored in a row
-NO_SPACE = 28  # errno of a full disk
+CHUNK = 2**20  # bytes that are read at once
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Blobs:
@@ -49,6 +51,23 @@ class Blobs:
         """Return the content of a blob. Raises StoreError."""
         try:
             return await asyncio.to_thread((self._folder / name).read_bytes)
+        except OSError as error:
+            raise StoreError(f"{self._folder / name} cannot be read: {error.strerror}") from error
+
+    async def chunks(self, name: str) -> AsyncGenerator[bytes]:
+        """Yield the content of a blob. Raises StoreError."""
+        try:
+            async for chunk in file_chunks(self._folder / name, CHUNK):
+                yield chunk
+        except OSError as error:
+            raise StoreError(f"{self._folder / name} cannot be read: {error.strerror}") from error
+
+    async def size(self, name: str) -> int | None:
+        """Return the size of a blob in bytes; None if there is none. Raises StoreError."""
+        try:
+            return (await asyncio.to_thread((self._folder / name).stat)).st_size
+        except FileNotFoundError:
+            return None
         except OSError as error:
             raise StoreError(f"{self._folder / name} cannot be read: {error.strerror}") from error
 
@@ -94,8 +113,18 @@ class Blobs:
             temporary.unlink(missing_ok=True)
 
 
+async def file_chunks(path: Path, size: int) -> AsyncGenerator[bytes]:
+    """Yield the content of a file in chunks of `size` bytes. Raises OSError."""
+    file = await asyncio.to_thread(open, path, "rb")
+    try:
+        while chunk := await asyncio.to_thread(file.read, size):
+            yield chunk
+    finally:
+        file.close()
+
+
 def cannot_write(path: Path, error: OSError) -> StoreError:
     """Return the error to raise where a file of the data directory cannot be written."""
-    if error.errno == NO_SPACE:
+    if error.errno in NO_SPACE:
         return StoreFull("the disk is full: free some space, nothing new is taken until then")
     return StoreError(f"{path} cannot be written: {error.strerror}")
