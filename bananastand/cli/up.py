@@ -51,6 +51,12 @@ def up(
     disk: Annotated[
         int | None, typer.Option(min=1, help="GiB that its data may take: beyond, caches and old versions go.")
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="auto: run replicas on the nodes of this machine's cluster (see bananastand cluster --help)."
+        ),
+    ] = None,
     isolation: Annotated[
         str, typer.Option(help="Of builds and apps that are processes: auto, sandbox (or no start) or none.")
     ] = "auto",
@@ -99,6 +105,7 @@ def up(
             queue_mb=queue_size,
             processes=processes,
             disk_gb=disk,
+            cluster=cluster,
             isolation=_one_of("--isolation", isolation, CHOICES),
             network=_one_of("--network", network, ("machine", "none")),
             build_timeout=build_timeout,

@@ -160,6 +160,7 @@ class RayProcess:
         folder = make_ray_folder(self.identity)
         await asyncio.to_thread(remove_old_sessions, folder)
         environment = {**inherited_environment(), **self.identity.ray_environment()}
+        environment["BANANASTAND_DATA"] = str(self.identity.folder)  # for the builds that are sent to this node
         begun, log = time.monotonic(), self.identity.folder / "ray.log"
         with open(log, "wb", opener=open_private) as file:
             process = await asyncio.create_subprocess_exec(
