@@ -33,5 +33,5 @@ class Options:
     disk_gb: int | None = None  # GiB that the data directory may take
     isolation: str = "auto"
     network: str = "machine"  # or "none"
-    cluster: str | None = None  # "auto", or HOST:PORT of Ray's head; None for this machine alone
     passed: tuple[str, ...] = ()  # names of variables for all builds and replicas
+    cluster: str | None = None  # "auto", or HOST:PORT of Ray's head; None for this machine alone

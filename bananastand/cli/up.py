@@ -51,12 +51,6 @@ def up(
     disk: Annotated[
         int | None, typer.Option(min=1, help="GiB that its data may take: beyond, caches and old versions go.")
     ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            help="auto: run replicas on the nodes of this machine's cluster (see bananastand cluster --help)."
-        ),
-    ] = None,
     isolation: Annotated[
         str, typer.Option(help="Of builds and apps that are processes: auto, sandbox (or no start) or none.")
     ] = "auto",
@@ -69,6 +63,12 @@ def up(
         list[str] | None,
         typer.Option(
             "--pass", help="The name of a variable for all builds and replicas, such as HF_TOKEN; repeatable."
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Run replicas on the nodes of a cluster: auto, or HOST:PORT of its head (bananastand cluster)."
         ),
     ] = None,
     github_secret: Annotated[
@@ -105,13 +105,13 @@ def up(
             queue_mb=queue_size,
             processes=processes,
             disk_gb=disk,
-            cluster=cluster,
             isolation=_one_of("--isolation", isolation, CHOICES),
             network=_one_of("--network", network, ("machine", "none")),
             build_timeout=build_timeout,
             start_timeout=start_timeout,
             github_secret=github_secret,
             passed=tuple(_name(text) for text in pass_ or ()),
+            cluster=cluster,
         )
     except ValueError as error:
         fail(str(error), USAGE)

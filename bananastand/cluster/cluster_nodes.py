@@ -233,9 +233,9 @@ class ClusterNodes:
             return
         amounts = amounts_of(resources, self._nodes.values())
         for node in self._nodes.values():
-            if self._problem_of(node) is None and node.is_open and node.name not in self._cordoned:
-                if could_run(node, resources, amounts) and self._rests(node, deployment) is None:
-                    yield node
+            is_allowed = node.is_open and node.problem is None and node.name not in self._cordoned
+            if is_allowed and self._rests(node, deployment) is None and could_run(node, resources, amounts):
+                yield node
 
     def _excluded(self, order: ReplicaOrder) -> list[str]:
         """Return the ids of the nodes that must not get an order's replica."""

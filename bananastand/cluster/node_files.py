@@ -84,7 +84,7 @@ class NodeFiles:
         if os.path.lexists(recipe.prefix):
             raise NodeUnfit(
                 f"it has no Python environment like that of the build: {'; '.join(reasons) or 'none works'}. Install "
-                f"same packages there, or remove {recipe.prefix} there so that a copy can be fetched"
+                f"the same packages there, or remove {recipe.prefix} there so that a copy can be fetched"
             )
         if (folder := _unwritable_parent(Path(recipe.prefix))) is not None:
             raise NodeUnfit(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import time
 from collections.abc import Callable
@@ -24,14 +23,15 @@ from bananastand.platform.errors import StoreError
 
 from .build_files import BuildFiles
 from .keeper import Keeper
+from .shipping import Shipper, Unusable
 from .versions import own_versions, version_problem
-from .wire import order_from_message
 
 __all__ = ["RayNodes"]
 
 log = logging.getLogger("bananastand.cluster")
 
 Ray: Any = ray  # its decorators and references have no useful types
+make_group: Any = placement_group  # nor has the default of its selector
 NODE_ID = "ray.io/node-id"  # a label that Ray gives to each node
 LOOK = 1.0  # seconds between two looks at the nodes
 PLACE_TIMEOUT = 30.0  # seconds for room that the platform has reckoned with
@@ -40,14 +40,6 @@ SILENCE = 12.0  # seconds without a word of a keeper after which its node counts
 OPEN_TIMEOUT = 60.0  # seconds for a keeper to begin its work, with a sweep of what an earlier one left
 RETRY, MAX_RETRY = 0.5, 15.0  # seconds until a lost keeper is started again
 MAX_PENDING = 4  # placement groups that show an autoscaler what is wanted
-
-
-class _Unusable(Exception):
-    """A replica cannot be started on the node that was chosen; kind says whose fault it is."""
-
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(text)
-        self.kind = kind
 
 
 @dataclass(eq=False)
@@ -73,15 +65,14 @@ class _Node:
     problem: str | None = None
     is_open: asyncio.Event = field(default_factory=asyncio.Event)
     life: asyncio.Task[None] | None = None
-    locks: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, slots=True)
 class _Placed:
-    """A replica's place: its placement group, and its node once that is known."""
+    """Where a replica is: its placement group, and the node."""
 
     group: Any
-    node: _Node | None = None
+    node: _Node
 
 
 class RayNodes:
@@ -96,10 +87,11 @@ class RayNodes:
         self._options, self._send = options, send
         self._own_versions = own_versions()
         self._files = BuildFiles(Path(options["data"]))
+        self._shipper = Shipper(self._files, send)
         self._nodes: dict[str, _Node] = {}
-        self._placed: dict[str, _Placed] = {}
+        self._groups: dict[str, Any] = {}  # by replica
+        self._places: dict[str, _Node] = {}
         self._wanted: list[Any] = []
-        self._transfers = itertools.count(1)
         self._head_seen = time.monotonic()
         self._keeper = Ray.remote(num_cpus=0, num_gpus=0, max_restarts=0, max_concurrency=1000)(Keeper)
 
@@ -243,7 +235,7 @@ class RayNodes:
         id: str = message["order"]["replica"]
         try:
             facts = await self._start(id, message)
-        except _Unusable as error:
+        except Unusable as error:
             self._fail(id, error.kind, str(error))
         except (RayError, TimeoutError) as error:
             self._fail(id, "lost", _explain(error) if isinstance(error, RayError) else "its node does not answer")
@@ -259,100 +251,76 @@ class RayNodes:
             self._send("started", replica=id, **facts)
 
     def _fail(self, id: str, reason: str, text: str) -> None:
-        placed = self._placed.get(id)
-        node = placed.node.id if placed is not None and placed.node is not None else None
+        node = self._places.get(id)
         self._give_up(id)
-        self._send("failed", replica=id, node=node, reason=reason, text=text)
+        self._send("failed", replica=id, node=node.id if node is not None else None, reason=reason, text=text)
 
     def _give_up(self, id: str) -> None:
-        placed = self._placed.get(id)
-        if placed is not None and placed.node is not None and placed.node.keeper is not None:
-            placed.node.keeper.clean_up.remote(id)
+        node = self._places.get(id)
+        if node is not None and node.keeper is not None:
+            node.keeper.clean_up.remote(id)
         self.release(id)
 
     async def _start(self, id: str, message: dict[str, Any]) -> dict[str, Any]:
-        order, bundle = message["order"], message["bundle"]
-        selector = {NODE_ID: f"!in({','.join(message['excluded'])})"} if message["excluded"] else {}
-        group = placement_group(
-            [bundle],
+        order = message["order"]
+        tasks = list[asyncio.Task[Any]]()
+        try:
+            if message["target"] != self._front_node:  # while Ray places it
+                tasks.append(asyncio.create_task(self._shipper.describe(order)))
+            placed = await self._place(id, message)
+            node, keeper = placed.node, placed.node.keeper
+            tasks.append(asyncio.create_task(self._gpus_of(placed.group, message)))
+            is_front = node.id == self._front_node
+            shipment = None if is_front else await self._shipper.ship(node.name, keeper, order)
+            facts = await _get(keeper.start.remote({**order, "gpus": await tasks[-1]}, shipment))
+        finally:
+            for task in tasks:
+                task.cancel()
+        if (problem := facts.get("failed")) is not None:
+            raise Unusable("failed", f"{problem} (on node {node.name})")
+        return {"node": node.id, **facts}
+
+    async def _place(self, id: str, message: dict[str, Any]) -> _Placed:
+        """Have Ray place a replica, and wait until the node's keeper works."""
+        selector = {NODE_ID: f"!in({','.join(message['excluded'])})"} if message["excluded"] else None
+        group = make_group(
+            [message["bundle"]],
             strategy="STRICT_PACK",
             _soft_target_node_id=message["target"],
-            bundle_label_selector=[selector] if selector else None,
+            bundle_label_selector=[selector] if selector is not None else None,
         )
-        placed = self._placed[id] = _Placed(group)
+        self._groups[id] = group
         try:
             await _within(PLACE_TIMEOUT, group.ready())
         except TimeoutError:
-            raise _Unusable("lost", "the cluster has no room for it any more") from None
+            raise Unusable("lost", "the cluster has no room for it any more") from None
         table = await asyncio.to_thread(placement_group_table, group)
-        node = placed.node = self._nodes.get(table["bundles_to_node_id"][0])
+        node = self._nodes.get(table["bundles_to_node_id"][0])
         if node is None:
-            raise _Unusable("lost", "its node is gone")
+            raise Unusable("lost", "its node is gone")
+        self._places[id] = node
         self._send("placed", replica=id, node=node.id)
         if not node.is_open.is_set():
             async with asyncio.timeout(OPEN_TIMEOUT):
                 await node.is_open.wait()
-        keeper = node.keeper
-        gpus = message["gpus"] if message["gpus"] is not None else await self._gpus_of(group, bundle.get("GPU", 0))
-        shipment = await self._ship(node, keeper, order)
-        facts = await _get(keeper.start.remote({**order, "gpus": gpus}, shipment))
-        if (problem := facts.get("failed")) is not None:
-            raise _Unusable("failed", f"{problem} (on node {node.name})")
-        return {"node": node.id, **facts}
+        return _Placed(group, node)
 
-    async def _gpus_of(self, group: Any, count: float) -> list[str]:
+    async def _gpus_of(self, group: Any, message: dict[str, Any]) -> list[str]:
         """Ask Ray for the numbers of a placement group's GPUs, by a task that gets them and says which they are."""
-        if not count:
+        if message["gpus"] is not None:
+            return message["gpus"]
+        if not (count := message["bundle"].get("GPU", 0)):
             return []
         strategy = PlacementGroupSchedulingStrategy(group)
         task = Ray.remote(num_cpus=0, num_gpus=count, max_retries=0, max_calls=0)(_gpu_numbers)
         return await _within(GPU_TIMEOUT, task.options(scheduling_strategy=strategy).remote())
 
-    async def _ship(self, node: _Node, keeper: Any, order: dict[str, Any]) -> dict[str, Any] | None:
-        """Send what a node lacks of a build; returns the description of all of it, None for the front's own machine."""
-        if node.id == self._front_node:
-            return None
-        shipment = await self._files.describe(order_from_message(order))
-        async with node.locks.setdefault(order["deployment"], asyncio.Lock()):
-            found = await _get(keeper.missing.remote(shipment))
-            if (problem := found.get("unfit")) is not None:
-                raise _Unusable("unfit", f"node {node.name} cannot run it: {problem}")
-            for need in found["needs"]:
-                began = time.monotonic()
-                self._tell(order, f"node {node.name} gets the {need['kind']} of this version")
-                size = await self._transfer(node, keeper, shipment, need)
-                seconds = time.monotonic() - began
-                self._tell(order, f"node {node.name} has got {size / 2**20:.1f} MiB in {seconds:.1f} s")
-        return shipment
-
-    async def _transfer(self, node: _Node, keeper: Any, shipment: dict[str, Any], need: dict[str, Any]) -> int:
-        number, size = next(self._transfers), 0
-        chunks = await self._files.chunks(shipment, need)
-        await _get(keeper.expect.remote(number))
-        receiving = asyncio.ensure_future(_get(keeper.receive.remote(number, need, need.get("digest", ""))))
-        try:
-            async for chunk in chunks:
-                size += len(chunk)
-                if not await _get(keeper.chunk.remote(number, chunk)):
-                    break
-        finally:
-            await _get(keeper.chunk.remote(number, None))
-        problem = await receiving
-        if (text := problem.get("full")) is not None:
-            raise _Unusable("full", f"node {node.name} is skipped: {text}")
-        if (text := problem.get("failed")) is not None:
-            raise _Unusable("unfit", f"node {node.name} did not get the {need['kind']}: {text}")
-        return size
-
-    def _tell(self, order: dict[str, Any], line: str) -> None:
-        self._send("event", node="", event={"kind": "log", "replica": order["replica"], "line": line})
-
     async def call(self, replica: str, method: str, arguments: list[Any]) -> None:
         """Call a method of the keeper about a replica; nothing happens if its node is gone."""
-        placed = self._placed.get(replica)
-        if placed is not None and placed.node is not None and placed.node.keeper is not None:
+        node = self._places.get(replica)
+        if node is not None and node.keeper is not None:
             with contextlib.suppress(RayError):
-                await _get(getattr(placed.node.keeper, method).remote(replica, *arguments))
+                await _get(getattr(node.keeper, method).remote(replica, *arguments))
 
     async def clean_up(self, replica: str) -> None:
         """Have a replica's leftovers removed on its node, and report it."""
@@ -361,10 +329,10 @@ class RayNodes:
 
     def release(self, replica: str) -> None:
         """Free what a replica has taken of its node."""
-        placed = self._placed.pop(replica, None)
-        if placed is not None:
+        self._places.pop(replica, None)
+        if (group := self._groups.pop(replica, None)) is not None:
             with contextlib.suppress(RayError):
-                remove_placement_group(placed.group)
+                remove_placement_group(group)
 
     def want(self, bundles: list[dict[str, Any]]) -> None:
         """Keep some placement groups pending, for an autoscaler of the cluster to see.
@@ -375,7 +343,7 @@ class RayNodes:
         for group in self._wanted:
             remove_placement_group(group)
         self._wanted = [
-            placement_group([wanted["bundle"]], bundle_label_selector=[wanted["labels"]] if wanted["labels"] else None)
+            make_group([wanted["bundle"]], bundle_label_selector=[wanted["labels"]] if wanted["labels"] else None)
             for wanted in bundles[:MAX_PENDING]
         ]
 

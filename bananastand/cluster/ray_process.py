@@ -12,16 +12,15 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
 from bananastand.platform.store.private_files import make_folder, open_private
 
 from .credentials import FOLDER_VARIABLE, Identity
+from .reaper import find_marked
 
 __all__ = ["FIRST_PORT", "PORTS", "NodeOptions", "RayProcess", "own_address", "ray_folder", "start_command"]
 
@@ -213,16 +212,9 @@ def explain_end(status: int, log: str) -> str:
 
 def end_remains(folder: Path) -> None:
     """Kill what an earlier run of this node has left: processes that carry its folder; blocks for milliseconds."""
-    for pid in _processes_of(folder):
+    for pid in find_marked(f"{FOLDER_VARIABLE}={folder}".encode()):
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
-
-
-def _processes_of(folder: Path) -> Iterator[int]:
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):  # it has ended, or is another user's
-            if process.pid != os.getpid() and process.environ().get(FOLDER_VARIABLE) == str(folder):
-                yield process.pid
 
 
 def remove_old_sessions(folder: Path) -> None:

@@ -15,8 +15,9 @@ import psutil
 import pytest
 
 from bananastand.cluster import ray_process
-from bananastand.cluster.credentials import Cluster, Identity, create_cluster
+from bananastand.cluster.credentials import FOLDER_VARIABLE, Cluster, Identity, create_cluster
 from bananastand.cluster.ray_process import NodeOptions, RayProcess, start_command
+from bananastand.cluster.reaper import find_marked
 
 STARTS = "print('Ray runtime started.', flush=True); import time; time.sleep(600)"
 FAILS = "print('2026-11-30 18:00:00,000\\tINFO x -- y'); print('Session name a does not match b'); raise SystemExit(3)"
@@ -56,7 +57,7 @@ async def until(holds: Callable[[], object]) -> None:
 
 
 def processes_of(node: Identity) -> list[int]:
-    return list(ray_process._processes_of(node.folder))
+    return find_marked(f"{FOLDER_VARIABLE}={node.folder}".encode())
 
 
 async def test_a_node_that_dies_is_started_again(node: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
