@@ -124,7 +124,6 @@ if __name__ == "__main__":
     protect_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the platform's, which closes the socket
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("ray").setLevel(logging.ERROR)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(main(int(json.loads(sys.argv[1]))))
     os._exit(0)

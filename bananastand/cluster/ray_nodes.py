@@ -97,6 +97,7 @@ class RayNodes:
 
     def connect(self) -> None:
         """Connect to the cluster. Blocks for seconds. Raises what Ray raises."""
+        logging.getLogger("ray").setLevel(logging.ERROR)  # it says more than a user of the platform needs
         context = Ray.init(
             address=self._options["address"], namespace="bananastand", log_to_driver=False, configure_logging=False
         )

@@ -65,6 +65,7 @@ class _Opening(asyncio.Protocol):
     def __init__(self, target: dict[str, Any]) -> None:
         self._target = target
         self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.answered.add_done_callback(lambda done: done.cancelled() or done.exception())  # whoever waits for it
         self._received = bytearray()
         self._transport: asyncio.Transport | None = None
         self._is_lost = False

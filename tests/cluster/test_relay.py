@@ -34,6 +34,7 @@ async def echo_server() -> AsyncGenerator[int]:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        await asyncio.sleep(0.05)  # until the writers are closed
 
 
 async def open_port(target: dict[str, Any], factory: Callable[[], Any]) -> None:
@@ -137,7 +138,7 @@ async def test_members_of_another_cluster_and_nodes_get_no_stream(own_cluster: M
     async with echo_server() as port, relay_of(own_cluster.node, own_cluster.front) as door:
         for intruder in (other_cluster.front, own_cluster.head):
             wrong = Door(HOST, door.port, door.name, client_context(intruder))
-            with pytest.raises(OSError):
+            with pytest.raises(OSError, match=".+"):
                 await connect(wrong, port_target(port))
 
 
@@ -149,7 +150,7 @@ async def test_a_front_talks_to_the_node_that_it_means_alone(own_cluster: Member
 
 async def test_a_caller_without_tls_gets_nothing(own_cluster: Members) -> None:
     async with echo_server() as port, relay_of(own_cluster.node, own_cluster.front) as door:
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match=".+"):
             await connect(Door(HOST, door.port, door.name, None), port_target(port))
 
 

@@ -206,4 +206,4 @@ class Pool:
             self.nodes.warm_up(replica.running, replica.worker.modules, replica.log_event)
 
     def _resources(self, project: Project) -> Resources:
-        return Resources(memory_mb=self._settings.memory_mb)
+        return project.resources(self._settings.memory_mb)

@@ -12,7 +12,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from ..errors import NodeLost, StoreError
+from ..errors import NodeLost, StoreError, StoreUnavailable
 from ..replicas.client import (
     ConnectionLost,
     NoRoomForResponse,
@@ -98,6 +98,8 @@ class AttemptRunner:
             cut_off = outcomes.CUT_OFF if pending.session is not None else None
             late = project.inference_timeout if pending.cancelled is not None else None
             return AttemptResult(pending.cancelled or cut_off, counted=False, busy=late, request=request)
+        except StoreUnavailable:
+            return AttemptResult(None, counted=False, pause=BUSY_SECONDS)
         except StoreError as error:
             return AttemptResult(outcomes.not_readable(error))
         except RequestNotDelivered as error:
