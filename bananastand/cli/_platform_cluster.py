@@ -25,7 +25,7 @@ def nodes_of(cluster: str | None, data: Path, console: Console) -> Generator[Mak
         console: For progress.
 
     Raises:
-        Refused: Ray is missing or too old, there are no credentials, the address is malformed, or the head has not started.
+        Refused: Ray is missing or too old, the credentials or the address cannot be used, or the head has not started.
     """
     if cluster is None:
         yield LocalMachine
