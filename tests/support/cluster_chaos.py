@@ -51,7 +51,7 @@ class Report:
 
     Attributes:
         points: How often each kind of harm was done.
-        flow: Seconds from the harm until a call that came after it had succeeded, by the kind of harm.
+        flow: Seconds from the harm until a call that has begun after it had succeeded, by the kind of harm.
         twice: Calls whose handler began more than once.
     """
 
@@ -147,8 +147,8 @@ class _Run:
             send(frozen, signal.SIGCONT)
 
     def wait_for_flow(self, kind: str) -> None:
-        """Wait until a call that came after the harm has succeeded, and note how long that took."""
-        text = f"SELECT min(finished) FROM calls WHERE created > {self.began!r} AND state = 'succeeded'"
+        """Wait until a call that has begun after the harm has succeeded, and note how long that took."""
+        text = f"SELECT min(finished) FROM calls WHERE begun > {self.began!r} AND state = 'succeeded'"
         until(lambda: query(self.rows, text)[0][0] is not None, FLOW_TIMEOUT, f"a call after harm to a {kind}")
         self.report.flow.setdefault(kind, []).append(query(self.rows, text)[0][0] - self.began)
 
@@ -184,7 +184,7 @@ def _survive(run: _Run, seed: int, points: int, kinds: tuple[str, ...]) -> Repor
     settings = {"min_replicas": 1, "max_replicas": 4, "idle_timeout": 20}
     run.up.http.patch("/stand/v1/projects/app", json=settings).raise_for_status()
     run.count_ends()
-    load = Load(run.port, run.up.key, seed, seconds=(0, 0.02, 0.2), pause=0.15)
+    load = Load(run.port, run.up.key, seed, seconds=(0, 0.02, 0.2), pause=0.25)
     try:
         for number in range(points):
             if number % len(kinds) == 0:
