@@ -133,7 +133,7 @@ class SimulatedPlatform:
     def _replica_changed(self, replica: Replica) -> None:
         if replica.state == "ready":
             self.dispatcher.assign(replica.project_id)
-        self.scaling.notify()
+        self.scaling.notify(replica.project_id)
 
     def _make_writer(self, connection: Connection, lock: threading.Lock, database: Path) -> Writer:
         return _SimulatedWriter(connection, lock, database, self._world, self.written)
