@@ -66,12 +66,12 @@ class RandomPlatform:
         return replace(
             demand, maximum=maximum, waiting=waiting, oldest=since if waiting else None, replicas=tuple(replicas),
             running=sum(replica.inflight for replica in replicas),
-            last_served=chance.choice((demand.last_served, self.now)), rests_until=chance.choice((0.0, 0.0, 0.0, self.now + 3.0)),
+            last_served=chance.choice((demand.last_served, self.now)),
+            rests_until=chance.choice((0.0, 0.0, 0.0, self.now + 3.0)),
         )  # fmt: skip
 
-    @property
-    def room(self) -> int | None:
-        """How many replicas may be started."""
+    def room(self, needs: str = "") -> int | None:
+        """Return how many replicas may be started."""
         return None if self.gpus is None else self.gpus - sum(len(demand.replicas) for demand in self.demands.values())
 
     def apply(self, decision: Decision) -> None:
@@ -106,12 +106,11 @@ def test_deciding_for_what_changed_is_deciding_for_all(seed: int) -> None:
             if name not in platform.demands:
                 autoscaler.forget(name)
         changed = [platform.demands[name] for name in names if name in platform.demands]
-        room = platform.room
 
-        decision = autoscaler.decide(changed, platform.now, lambda needs: room)
+        decision = autoscaler.decide(changed, platform.now, platform.room)
 
         everything = [platform.demands[name] for name in sorted(platform.demands)]
-        expected = decide(everything, platform.now, room=room, scale_wait=SCALE_WAIT)
+        expected = decide(everything, platform.now, room=platform.room(), scale_wait=SCALE_WAIT)
         assert sorted(decision.starts) == sorted(expected.starts)
         assert decision.stops == expected.stops
         assert decision.wake == expected.wake
@@ -124,8 +123,7 @@ def test_random_platforms_drain_for_every_reason() -> None:
         platform = RandomPlatform(random.Random(seed))
         for _ in range(STEPS):
             platform.change()
-            demands, room = platform.demands.values(), platform.room
-            decision = Autoscaler(SCALE_WAIT).decide(demands, platform.now, lambda needs: room)
+            decision = Autoscaler(SCALE_WAIT).decide(platform.demands.values(), platform.now, platform.room)
             reasons += decision.stops.values()
             platform.apply(decision)
 
