@@ -9,12 +9,14 @@ PlatformError
     StoreError           the database failed
         StoreFull        the disk is full
     ReplicaFailed        a replica did not start, or ended
+        NodeLost         its node is gone, which is no fault of its version
 """
 
 from __future__ import annotations
 
 __all__ = [
     "Conflict",
+    "NodeLost",
     "NotFound",
     "PlatformError",
     "Refused",
@@ -92,3 +94,9 @@ class ReplicaFailed(PlatformError):
     """A replica did not get ready, or has ended; the text ends with its last log lines."""
 
     code, status = "replica_failed", 503
+
+
+class NodeLost(ReplicaFailed):
+    """The node of a replica is gone or cannot be reached: no fault of the version's, nor of a call's."""
+
+    code, status = "node_lost", 503

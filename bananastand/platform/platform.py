@@ -10,7 +10,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -20,8 +20,10 @@ from .building.deployer import Builder, Deployer
 from .building.rebuilds import rebuild_missing
 from .errors import PlatformError, Refused
 from .metrics import Metrics
+from .nodes import Nodes
 from .reclaiming import prune_regularly, remove_project_files
 from .replicas.client import Headers
+from .replicas.local_machine import LocalMachine
 from .replicas.orphans import end_orphans
 from .replicas.pool import Pool
 from .replicas.replica import Replica
@@ -44,7 +46,9 @@ from .store.projects import Project, Projects
 from .store.relocation import relocate
 from .store.storable import check_text
 
-__all__ = ["Platform"]
+__all__ = ["MakeNodes", "Platform"]
+
+MakeNodes = Callable[[Settings, str], Nodes]
 
 EXPIRY_SECONDS = 600.0  # between two deletions of expired results
 LOG_BYTES = 4 * 2**20  # of a project's log
@@ -61,13 +65,14 @@ class Platform:
     Args:
         settings: How it behaves.
         builder: Builds what is deployed.
+        make_nodes: Makes the nodes of its replicas from the settings and the id of the data directory.
 
     Raises:
         Conflict: Another supervisor holds the directory.
         StoreError: Its database cannot be used.
     """
 
-    def __init__(self, settings: Settings, builder: Builder) -> None:
+    def __init__(self, settings: Settings, builder: Builder, make_nodes: MakeNodes = LocalMachine) -> None:
         make_folder(settings.data).chmod(0o700)  # one that was made by hand is closed to others too
         self.settings = settings
         self._lock = lock_directory(settings.data)
@@ -85,15 +90,16 @@ class Platform:
         self._logs: dict[str, Log] = {}
         blobs = Blobs(settings.data / "bodies")
         self.calls, self.bodies = Calls(self.store, blobs), BodyReceiver(blobs, settings.max_uploads)
-        self.pool = Pool(settings, self.store.id, self._log_line)
+        self.pool = Pool(settings, self.store.id, self._log_line, nodes=make_nodes(settings, self.store.id))
         self.dispatcher = Dispatcher(settings, self.calls, self.projects, self.pool)
         self.deployer = Deployer(settings, self.projects, self.builds, self.pool, builder, self._notify_scaling)
         self.scaling = ScalingLoop(
             settings, self.projects, self.builds, self.pool, self.dispatcher, self.deployer.pending
         )
-        self.metrics = Metrics(self.projects, self.pool, self.dispatcher, len(settings.gpus))
+        self.metrics = Metrics(self.projects, self.pool, self.dispatcher)
         self.dispatcher.set_on_change(self.scaling.notify)
         self.pool.listeners.append(self._on_replica_change)
+        self.pool.nodes.listeners.append(lambda: self.scaling.notify(None))
         self.builds.on_change.append(self.metrics.count_build)
         self.builds.on_change.append(lambda build: self._notify_scaling(build.project_id))
         self.projects.on_change.append(lambda project, exists: self._notify_scaling(project.id))
@@ -106,6 +112,7 @@ class Platform:
             Sentences about what an earlier supervisor left.
         """
         messages = await asyncio.to_thread(end_orphans, self.store.id)
+        messages += await self.pool.nodes.open()
         if (earlier := self.identity.moved_from) is not None:
             await asyncio.to_thread(relocate, self.store, self.settings.data, earlier)
             settle(self.settings.data, self.identity)

@@ -76,7 +76,9 @@ class WebsocketSession:
         timeout, headers = float(project.inference_timeout), _app_headers(pending, replica.address)
         route, max_message = pending.call.route, self._settings.max_message
         try:
-            app = await open_websocket(replica.address, route, headers, self._subprotocols, max_message, timeout)
+            app = await open_websocket(
+                replica.address, route, headers, self._subprotocols, max_message, timeout, replica.connect
+            )
         except HandshakeDenied as denied:
             return outcomes.from_answer(denied.response)
         except HandshakeFailed as problem:

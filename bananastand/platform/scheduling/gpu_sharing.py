@@ -112,9 +112,9 @@ class GpuSharing:
     def _next_hungry(self, rooms: dict[str, int | None]) -> str | None:
         """Return the project that gets the next replica; None if there is no room, or none is missing."""
         keys = [
-            hungry.all.lowest
+            key
             for needs, hungry in self._hungry.items()
-            if hungry.all and ((left := rooms[needs]) is None or left > 0)
+            if (key := hungry.all.lowest) is not None and ((left := rooms[needs]) is None or left > 0)
         ]
         return min(keys)[-1] if keys else None
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from ..errors import PlatformError
+from ..nodes import Resources, has_labels
 from ..replicas.pool import Pool
 from ..settings import Settings
 from ..store.builds import Builds
@@ -99,6 +100,7 @@ class ScalingLoop:
         """Forget what was decided, and decide for every project."""
         self._autoscaler = Autoscaler(self._settings.scale_wait)
         self._expiries = Ranking()  # projects by the moment at which their first waiting call has waited too long
+        self._needs = dict[str, Resources]()
         self._changed_projects = {project.id for project in self._projects.list()}
 
     def _apply(self) -> float | None:
@@ -115,7 +117,7 @@ class ScalingLoop:
                 demands.append(self._demand(project))
             else:
                 self._autoscaler.forget(id)
-        decision = self._autoscaler.decide(demands, time.monotonic(), self._room)
+        decision = self._autoscaler.decide(demands, time.monotonic(), self._room, self._suits)
         for replica in decision.stops:
             self._changed_projects.add(self._pool.replicas[replica].project_id)
         self._changed_projects.update(decision.starts)
@@ -132,8 +134,15 @@ class ScalingLoop:
 
     def _room(self, needs: str) -> int | None:
         """Return how many replicas with such needs may be started; None for any number."""
-        gpus = len(self._settings.gpus)
-        return gpus - len(self._pool.replicas) if gpus else None
+        return self._pool.nodes.room_for(self._needs.get(needs, Resources()))
+
+    def _suits(self, replica_id: str, needs: str) -> bool:
+        """Return whether the end of a replica makes room for one with such needs."""
+        replica, requested = self._pool.replicas.get(replica_id), self._needs.get(needs, Resources())
+        if replica is None or replica.order.resources == requested or not requested.labels:
+            return replica is not None
+        labels = next((node.labels for node in self._pool.nodes.states() if node.name == replica.node), {})
+        return has_labels(labels, requested.labels)
 
     def _end_hopeless_calls(self, project: Project) -> None:
         """End the waiting calls that no replica will ever take."""
@@ -157,9 +166,11 @@ class ScalingLoop:
         replicas = tuple(
             ReplicaState(replica.id, replica.state, replica.inflight, replica.idle_since)
             for replica in self._pool.of_project(project.id)
-            if replica.deployment.id == project.live
+            if replica.deployment.id == project.live and not replica.is_moving
         )
         concurrency = self._builds.concurrency_of(project)
+        resources = self._pool.resources(project)
+        self._needs[needs := repr(resources)] = resources
         unused_slots = len(queue.isolated) * (concurrency - 1)  # a call that is tried alone has a replica to itself
         return Demand(
             project=project.id,
@@ -173,4 +184,5 @@ class ScalingLoop:
             last_served=queue.last_served,
             rests_until=failing.retry_at if failing is not None else 0.0,
             replicas=replicas,
+            needs=needs,
         )
