@@ -25,7 +25,7 @@ from bananastand.platform.store.projects import Project, Projects
 from bananastand.platform.store.writer import Writer, _Write  # pyright: ignore[reportPrivateUsage]
 
 from .loop import PowerCut
-from .machines import Machines
+from .nodes import SimulatedNodes
 from .world import World
 
 __all__ = ["SimulatedPlatform", "prepare"]
@@ -74,14 +74,15 @@ class SimulatedPlatform:
         self._peek = sqlite3.connect(data / "stand.sqlite")
         self.projects, self.builds = Projects(self.store), Builds(self.store)
         self.calls = Calls(self.store, Blobs(data / "bodies"))
-        self.machines = Machines(world, self.is_over)
-        self.pool = Pool(self.settings, self.store.id, self._say, nodes=self.machines)
+        self.nodes = SimulatedNodes(world, self.is_over, profile.nodes, profile.gpus)
+        self.pool = Pool(self.settings, self.store.id, self._say, nodes=self.nodes)
         self.dispatcher = Dispatcher(self.settings, self.calls, self.projects, self.pool)
         self.scaling = ScalingLoop(
             self.settings, self.projects, self.builds, self.pool, self.dispatcher, lambda project: False
         )
         self.dispatcher.set_on_change(self.scaling.notify)
         self.pool.listeners.append(self._replica_changed)
+        self.nodes.listeners.append(lambda: self.scaling.notify(None))
         self.project_id = self.project.id
         self._scaling: asyncio.Task[None] | None = None
 
@@ -90,8 +91,10 @@ class SimulatedPlatform:
         """The only project."""
         return self.projects.named(NAME)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Take up what an earlier life has left, and begin to supervise."""
+        self._world.faults = 0
+        await self.nodes.open()
         self.calls.sweep()
         taken_up = self.dispatcher.recover()
         self._world.note("platform", f"starts and takes up {taken_up} calls")
