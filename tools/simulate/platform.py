@@ -28,7 +28,7 @@ from .loop import PowerCut
 from .nodes import SimulatedNodes
 from .world import World
 
-__all__ = ["SimulatedPlatform", "prepare"]
+__all__ = ["SimulatedPlatform", "SimulatedWriter", "add_live_version", "prepare"]
 
 NAME = "app"
 # Whatever code writes it: an end that is recorded never changes.
@@ -48,16 +48,21 @@ def prepare(data: Path, world: World) -> None:
         NAME, min_replicas=profile.replicas_least, max_replicas=profile.replicas_most,
         inference_timeout=profile.inference_timeout, idle_timeout=5, concurrency=profile.concurrency,
     )  # fmt: skip
+    add_live_version(projects, builds, project)
+    store.close()
+    connection = sqlite3.connect(data / "stand.sqlite")
+    connection.executescript(TRIGGER)
+    connection.close()
+
+
+def add_live_version(projects: Projects, builds: Builds, project: Project) -> None:
+    """Give a project a version that takes its traffic."""
     build = builds.create(project, "simulated")
     for state in ("building", "deploying"):
         builds.move(build, state)
     builds.add_deployment(build, Launch("process", ("python3", "app.py"), "/", python="/usr/bin/python3"))
     builds.move(build, "live")
     projects.point(project, build.id)
-    store.close()
-    connection = sqlite3.connect(data / "stand.sqlite")
-    connection.executescript(TRIGGER)
-    connection.close()
 
 
 class SimulatedPlatform:
@@ -139,10 +144,10 @@ class SimulatedPlatform:
         self.scaling.notify(replica.project_id)
 
     def _make_writer(self, connection: Connection, lock: threading.Lock, database: Path) -> Writer:
-        return _SimulatedWriter(connection, lock, database, self._world, self.written)
+        return SimulatedWriter(connection, lock, database, self._world, self.written)
 
 
-class _SimulatedWriter(Writer):
+class SimulatedWriter(Writer):
     """Writes and syncs on the loop, a little later; the disk fails now and then, and is full for a while."""
 
     def __init__(
