@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from .demand import Decision, Demand
+from .demand import Decision, Demand, ReplicaState
 from .gpu_sharing import GpuSharing, Room, Suits
 from .ranking import Ranking
 
@@ -55,11 +55,11 @@ class Autoscaler:
         """
         decision = Decision()
         for demand in demands:
-            plan = Decision()
-            missing = _missing(demand, now, self._scale_wait, plan)
-            _shrink(demand, now, plan)
+            plan, active = Decision(), demand.active()
+            missing = _missing(demand, active, now, self._scale_wait, plan)
+            _shrink(demand, active, now, plan)
             self._due.place(demand.project, plan.wake)
-            self._sharing.place(demand, missing, plan.stops)
+            self._sharing.place(demand, active, missing, plan.stops)
             decision.stops.update(plan.stops)
         self._sharing.share(now, room, suits, decision)
         if (soonest := self._due.lowest) is not None:
@@ -67,9 +67,9 @@ class Autoscaler:
         return decision
 
 
-def _missing(demand: Demand, now: float, scale_wait: float, decision: Decision) -> int:
+def _missing(demand: Demand, active: list[ReplicaState], now: float, scale_wait: float, decision: Decision) -> int:
     """Return how many more replicas a project should have."""
-    have, backlog = len(demand.active), demand.waiting + demand.running
+    have, backlog = len(active), demand.waiting + demand.running
     target = max(demand.minimum, min(demand.maximum, math.ceil(backlog / demand.concurrency)))
     if target <= have:
         return 0
@@ -82,7 +82,7 @@ def _missing(demand: Demand, now: float, scale_wait: float, decision: Decision) 
         return target - have
     if have < sure:
         return sure - have
-    if not demand.waiting or demand.oldest is None or not any(replica.state == "ready" for replica in demand.active):
+    if not demand.waiting or demand.oldest is None or not any(replica.state == "ready" for replica in active):
         return 0  # while the first replica starts, calls wait for it and not because all are busy
     if now >= demand.oldest + scale_wait:
         return target - have
@@ -90,9 +90,9 @@ def _missing(demand: Demand, now: float, scale_wait: float, decision: Decision) 
     return 0
 
 
-def _shrink(demand: Demand, now: float, decision: Decision) -> None:
+def _shrink(demand: Demand, active: list[ReplicaState], now: float, decision: Decision) -> None:
     """Drain what is above the maximum, or has been idle long enough."""
-    active = sorted(demand.active, key=lambda replica: (replica.inflight, replica.idle_since))
+    active = sorted(active, key=lambda replica: (replica.inflight, replica.idle_since))
     for replica in active[: max(0, len(active) - demand.maximum)]:
         decision.stops[replica.id] = f"at most {demand.maximum} replicas are wanted"
     if demand.waiting:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 __all__ = ["Decision", "Demand", "ReplicaState"]
 
 
-@dataclass(frozen=True, slots=True)
-class ReplicaState:
+class ReplicaState(NamedTuple):
     """A replica of the version that takes traffic. Times are on the clock of `now`."""
 
     id: str
@@ -49,9 +49,8 @@ class Demand:
     replicas: tuple[ReplicaState, ...]
     needs: str = ""
 
-    @property
     def active(self) -> list[ReplicaState]:
-        """The replicas that start or are ready."""
+        """Return the replicas that start or are ready."""
         return [replica for replica in self.replicas if replica.state in ("starting", "ready")]
 
 

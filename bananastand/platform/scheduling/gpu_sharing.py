@@ -65,11 +65,12 @@ class GpuSharing:
         self._several = Ranking()  # projects with several replicas: the most first
         self._ready = Ranking()  # projects with a ready replica that may go: served longest ago first
 
-    def place(self, demand: Demand, missing: int, stops: Collection[str]) -> None:
+    def place(self, demand: Demand, active: list[ReplicaState], missing: int, stops: Collection[str]) -> None:
         """Take in a project as it is now.
 
         Args:
             demand: The project.
+            active: Its replicas that start or are ready.
             missing: How many more replicas it should have.
             stops: Its replicas that are to be drained in any case.
         """
@@ -77,7 +78,6 @@ class GpuSharing:
             self._leaving -= before.leaving
             if before.demand.needs != demand.needs:
                 self._rank_needs(before, missing=0)
-        active = demand.active
         staying = [replica for replica in active if replica.id not in stops] if stops else active
         leaving = {replica.id for replica in demand.replicas if replica.state in ("draining", "stopping")}
         entry = self._entries[demand.project] = _Entry(demand, missing, len(active), leaving, staying)

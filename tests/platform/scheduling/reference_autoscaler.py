@@ -33,7 +33,7 @@ def decide(demands: Sequence[Demand], now: float, *, room: int | None, scale_wai
 
 def _missing(demand: Demand, now: float, scale_wait: float, decision: Decision) -> int:
     """Return how many more replicas a project should have."""
-    have, backlog = len(demand.active), demand.waiting + demand.running
+    have, backlog = len(demand.active()), demand.waiting + demand.running
     target = max(demand.minimum, min(demand.maximum, math.ceil(backlog / demand.concurrency)))
     if target <= have:
         return 0
@@ -46,7 +46,7 @@ def _missing(demand: Demand, now: float, scale_wait: float, decision: Decision) 
         return target - have
     if have < sure:
         return sure - have
-    if not demand.waiting or demand.oldest is None or not any(replica.state == "ready" for replica in demand.active):
+    if not demand.waiting or demand.oldest is None or not any(replica.state == "ready" for replica in demand.active()):
         return 0  # while the first replica starts, calls wait for it and not because all are busy
     if now >= demand.oldest + scale_wait:
         return target - have
@@ -56,7 +56,7 @@ def _missing(demand: Demand, now: float, scale_wait: float, decision: Decision) 
 
 def _shrink(demand: Demand, now: float, decision: Decision) -> None:
     """Drain what is above the maximum, or has been idle long enough."""
-    active = sorted(demand.active, key=lambda replica: (replica.inflight, replica.idle_since))
+    active = sorted(demand.active(), key=lambda replica: (replica.inflight, replica.idle_since))
     for replica in active[: max(0, len(active) - demand.maximum)]:
         decision.stops[replica.id] = f"at most {demand.maximum} replicas are wanted"
     if demand.waiting:
@@ -74,7 +74,7 @@ def _shrink(demand: Demand, now: float, decision: Decision) -> None:
 
 def _share(demands: Sequence[Demand], missing: dict[str, int], free: int, decision: Decision) -> None:
     """Give free GPUs one by one to the project with the fewest replicas, then to the one that has waited longest."""
-    have = {demand.project: len(demand.active) for demand in demands}
+    have = {demand.project: len(demand.active()) for demand in demands}
     since = {demand.project: demand.oldest if demand.oldest is not None else math.inf for demand in demands}
     for _ in range(free):
         hungry = [project for project, count in missing.items() if count]
@@ -89,7 +89,7 @@ def _share(demands: Sequence[Demand], missing: dict[str, int], free: int, decisi
 def _make_room(demands: Sequence[Demand], missing: dict[str, int], now: float, decision: Decision) -> None:
     """For each project without a replica, drain one of another project, unless one is leaving already."""
     leaving = _leaving(demands, decision)
-    hungry = [demand for demand in demands if missing[demand.project] and not demand.active and demand.waiting]
+    hungry = [demand for demand in demands if missing[demand.project] and not demand.active() and demand.waiting]
     for demand in sorted(hungry, key=lambda demand: demand.oldest or now)[leaving:]:
         waited = now - (demand.oldest if demand.oldest is not None else now)
         others = [other for other in demands if other.project != demand.project]
@@ -119,7 +119,7 @@ def _victim(others: Sequence[Demand], decision: Decision, turn_is_over: bool) ->
     """Return the replica that should give way: an idle one, one of several, or a busy one once its turn is over."""
 
     def can_go(demand: Demand, least: int) -> list[ReplicaState]:
-        staying = [replica for replica in demand.active if replica.id not in decision.stops]
+        staying = [replica for replica in demand.active() if replica.id not in decision.stops]
         return staying if len(staying) > max(demand.minimum, least) else []
 
     by_service = sorted(others, key=lambda demand: demand.last_served)
@@ -127,7 +127,7 @@ def _victim(others: Sequence[Demand], decision: Decision, turn_is_over: bool) ->
         idle = [replica for replica in can_go(demand, 0) if replica.state == "ready" and not replica.inflight]
         if idle and not demand.waiting:
             return idle[0]
-    for demand in sorted(by_service, key=lambda demand: -len(demand.active)):
+    for demand in sorted(by_service, key=lambda demand: -len(demand.active())):
         if several := can_go(demand, 1):
             return min(several, key=lambda replica: replica.inflight)
     if turn_is_over:

@@ -88,7 +88,7 @@ class RandomPlatform:
             if drained:
                 self.changed.add(name)
                 replicas = tuple(
-                    replace(replica, state="draining") if replica.id in drained else replica
+                    replica._replace(state="draining") if replica.id in drained else replica
                     for replica in demand.replicas
                 )
                 self.demands[name] = replace(demand, replicas=replicas)
