@@ -45,6 +45,11 @@ class PlatformVariables(_Variables):
         validation_alias="XDG_DATA_HOME",
         description="The user's data folder. Default: `~/.local/share`.",
     )
+    blobs: SecretStr | None = Field(
+        default=None,
+        validation_alias="BANANASTAND_BLOBS",
+        description="A store of large bodies, uploads and builds, as `s3://bucket/folder`. Default: the data folder.",
+    )
     gpus: str | None = Field(
         default=None,
         validation_alias="CUDA_VISIBLE_DEVICES",

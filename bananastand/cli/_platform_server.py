@@ -67,6 +67,7 @@ def run(options: Options, builder: Builder | None = None, **changed: Any) -> int
         return 1
     settings = Settings(
         data=data,
+        blobs=options.blobs,
         secrets=secrets,
         gpus=list_gpus(),
         memory_mb=options.memory_mb,
@@ -93,6 +94,8 @@ def run(options: Options, builder: Builder | None = None, **changed: Any) -> int
         roots = options.roots or (Path.home(), Path.cwd())
         builder = builder or source_builder(settings.data, roots, options.isolation)
         _runner()(_serve(options, settings, builder, sockets, proxy, console))
+    except asyncio.CancelledError:  # SIGTERM before it served
+        return 0
     except KeyboardInterrupt:
         return 130
     except PlatformError as error:
@@ -112,6 +115,9 @@ async def _serve(
     proxy: socket.socket | None,
     console: Console,
 ) -> None:
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
     platform = Platform(settings, builder)
     os.environ[PLATFORM_VARIABLE] = platform.store.id  # so that builds' processes are orphans too
     try:
@@ -141,6 +147,7 @@ async def _serve(
                 await server.serve([*sockets, secure])
         console.print("stopping")
     finally:
+        _ignore_sigterm()
         await platform.close()
 
 
@@ -194,8 +201,13 @@ class _Server(uvicorn.Server):
         try:
             yield
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
+            _ignore_sigterm()
+            loop.remove_signal_handler(signal.SIGINT)
+
+
+def _ignore_sigterm() -> None:
+    """Let a second SIGTERM not interrupt the shutdown, which would leave replicas behind."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: None)
 
 
 def _another_port(options: Options, error: OSError) -> str:

@@ -8,6 +8,7 @@ PlatformError
     TooBusy              too many calls wait, or too much is being sent; the same request may succeed later
     StoreError           the database failed
         StoreFull        the disk is full
+        StoreUnavailable the store of blobs cannot be reached; the same request may succeed later
     ReplicaFailed        a replica did not start, or ended
         NodeLost         its node is gone, which is no fault of its version
 """
@@ -23,6 +24,7 @@ __all__ = [
     "ReplicaFailed",
     "StoreError",
     "StoreFull",
+    "StoreUnavailable",
     "TooBusy",
     "Unauthorized",
 ]
@@ -88,6 +90,10 @@ class StoreFull(StoreError):
     """The disk is full: the platform accepts nothing new."""
 
     code, status = "disk_full", 503
+
+
+class StoreUnavailable(StoreError):
+    """The store of blobs cannot be reached, or fails: the same request may succeed later."""
 
 
 class ReplicaFailed(PlatformError):

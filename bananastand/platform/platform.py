@@ -31,7 +31,7 @@ from .scheduling.dispatcher import Dispatcher
 from .scheduling.pending_call import PendingCall, Session
 from .scheduling.scaling_loop import ScalingLoop
 from .settings import Settings
-from .store.blobs import Blobs
+from .store.blob_storage import BlobStorage
 from .store.bodies import BodyReceiver, FileBody
 from .store.builds import Build, Builds
 from .store.calls import JSON_BODY, Calls
@@ -82,14 +82,15 @@ class Platform:
             self.store = Store(settings.data / "stand.sqlite")
             note_start(settings.data)
             self.store.identify(self.identity.id)
+            self.blobs = BlobStorage(settings.data, settings.blobs, self.store.team, settings.keep_results)
             self.keys, self.projects, self.builds = Keys(self.store), Projects(self.store), Builds(self.store)
         except (PlatformError, OSError):
             os.close(self._lock)
             raise
         self.began = time.time()
         self._logs: dict[str, Log] = {}
-        blobs = Blobs(settings.data / "bodies")
-        self.calls, self.bodies = Calls(self.store, blobs), BodyReceiver(blobs, settings.max_uploads)
+        self.calls = Calls(self.store, self.blobs.bodies)
+        self.bodies = BodyReceiver(self.blobs.bodies, settings.max_uploads)
         self.pool = Pool(settings, self.store.id, self._log_line, nodes=make_nodes(settings, self.store.id))
         self.dispatcher = Dispatcher(settings, self.calls, self.projects, self.pool)
         self.deployer = Deployer(settings, self.projects, self.builds, self.pool, builder, self._notify_scaling)
@@ -111,6 +112,7 @@ class Platform:
         Returns:
             Sentences about what an earlier supervisor left.
         """
+        await self.blobs.check()
         messages = await asyncio.to_thread(end_orphans, self.store.id)
         messages += await self.pool.nodes.open()
         if (earlier := self.identity.moved_from) is not None:
@@ -146,6 +148,7 @@ class Platform:
         await self.pool.stop_all(self.settings.stop_grace if grace is None else grace)
         for log in self._logs.values():
             log.close()
+        await self.blobs.close()
         self.store.close()
         note_stop(self.settings.data)
         os.close(self._lock)
@@ -260,6 +263,8 @@ class Platform:
         """
         if (failing := self.pool.failing.get(project.live or "")) is not None:
             return f"{failing.reason_and_advice} (its log: bananastand logs {project.name})"
+        if (reason := self.pool.why_never(project)) is not None:
+            return f"{reason}: add such a node, or ask for less: bananastand scale {project.name} --gpus auto --on ''"
         last = None
         if project.live is None:
             last = next(iter(self.builds.list(project) if builds is None else builds), None)

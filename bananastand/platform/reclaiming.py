@@ -80,8 +80,7 @@ async def remove_project_files(platform: Platform, project: Project) -> None:
     table = tables.calls
     with platform.store.reading() as connection:
         calls = connection.scalars(select(table.c.id).where(table.c.project_id == project.id)).all()
-    bodies = platform.settings.data / "bodies"
-    await asyncio.to_thread(_remove_all, [bodies / f"{id}.{kind}" for id in calls for kind in ("body", "answer")])
+    await platform.blobs.bodies.remove_all(f"{id}.{kind}" for id in calls for kind in ("body", "answer"))
     await asyncio.to_thread(_remove, platform.settings.data / "git" / f"{project.name}.git")
 
 
@@ -94,11 +93,6 @@ def _known(platform: Platform) -> Inventory:
         calls = frozenset(connection.scalars(select(tables.calls.c.id)))
     names = {project.id: project.name for project in platform.projects.list()}
     return Inventory(builds, frozenset(in_use), names, calls, idle=all(build.state in FINAL_STATES for build in builds))
-
-
-def _remove_all(paths: list[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
 
 
 def _remove(path: Path) -> None:

@@ -80,7 +80,7 @@ class Pool:
 
     def resources(self, project: Project) -> Resources:
         """Return what a replica of a project takes of its node."""
-        return Resources(memory_mb=self._settings.memory_mb)
+        return project.resources(self._settings.memory_mb)
 
     def room(self, project: Project) -> int | None:
         """Return how many further replicas of a project there is room for now; None for any number."""
