@@ -112,9 +112,10 @@ class Platform:
         self.metrics = Metrics(self.projects, self.pool, self.dispatcher)
         self.dispatcher.set_on_change(self.scaling.notify)
         self.pool.listeners.append(self._on_replica_change)
-        self.pool.nodes.listeners.append(self._notify_scaling)
+        self.pool.nodes.listeners.append(lambda: self.scaling.notify(None))
         self.builds.on_change.append(self.metrics.count_build)
-        self.projects.on_change.append(lambda project, exists: self._notify_scaling())
+        self.builds.on_change.append(lambda build: self._notify_scaling(build.project_id))
+        self.projects.on_change.append(lambda project, exists: self._notify_scaling(project.id))
         self._tasks: list[asyncio.Task[None]] = []
         self._background = TaskSet()
 
@@ -326,7 +327,7 @@ class Platform:
     def _on_replica_change(self, replica: Replica) -> None:
         if replica.state == "ready":
             self.dispatcher.assign(replica.project_id)
-        self._notify_scaling()
+        self._notify_scaling(replica.project_id)
 
     def _store_version(self, build: Build) -> None:
         """Begin to store the files of a version that goes live where other machines find them."""
@@ -340,8 +341,8 @@ class Platform:
                 if project.live is not None:
                     self._store_version(self.builds.get(project.live))
 
-    def _notify_scaling(self) -> None:
-        self.scaling.notify()
+    def _notify_scaling(self, project_id: str) -> None:
+        self.scaling.notify(project_id)
 
     async def _delete_expired_results(self) -> None:
         while True:

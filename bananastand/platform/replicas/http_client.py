@@ -43,6 +43,20 @@ HOP_BY_HOP = frozenset(
 )
 
 
+class _Backend(httpcore2.AsyncNetworkBackend):
+    """Connects, also where uvloop has lost the socket of a connection that the app reset at once."""
+
+    async def connect_tcp(self, *args: Any, **kwargs: Any) -> httpcore2.AsyncNetworkStream:
+        """Connect. Raises ConnectError."""
+        backend: Any = httpcore2.AnyIOBackend()
+        stream = await backend.connect_tcp(*args, **kwargs)
+        try:
+            stream.get_extra_info("socket")  # from now on the transport remembers it
+        except AttributeError:
+            raise httpcore2.ConnectError("the connection was reset at once") from None
+        return stream
+
+
 class HttpClient:
     """The client of one replica. It keeps connections open between requests.
 
@@ -70,7 +84,7 @@ class HttpClient:
             max_connections=None,
             max_keepalive_connections=8,
             keepalive_expiry=20.0,
-            network_backend=ConnectedBackend(connect) if connect is not None else None,
+            network_backend=_Backend() if connect is None else ConnectedBackend(connect),
         )
         host, port = address
         self._origin = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
