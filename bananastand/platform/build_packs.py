@@ -166,7 +166,7 @@ class RestoringNodes:
     """
 
     def __init__(self, nodes: Nodes, packs: BuildPacks) -> None:
-        self._nodes, self._packs = nodes, packs
+        self.nodes, self._packs = nodes, packs
 
     async def start(self, order: ReplicaOrder, on_line: Callable[[str], None]) -> RunningReplica:
         """Start the program of an order. Raises ReplicaFailed, as the nodes do."""
@@ -176,10 +176,10 @@ class RestoringNodes:
             raise ReplicaFailed(f"the files of its version cannot be restored: {error}") from error
         if not is_local:
             raise ReplicaFailed("the files of its version are gone, and not in the store of blobs: deploy it again")
-        return await self._nodes.start(order, on_line)
+        return await self.nodes.start(order, on_line)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._nodes, name)
+        return getattr(self.nodes, name)
 
 
 def is_missing(launch: Launch) -> bool:
