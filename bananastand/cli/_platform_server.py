@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -29,17 +29,16 @@ from bananastand.forward_proxy.proxy import ForwardProxy
 from bananastand.forward_proxy.variables import export_lines, proxy_variables
 from bananastand.platform.building.builder import passed_secrets, source_builder
 from bananastand.platform.building.deployer import Builder
-from bananastand.platform.errors import PlatformError, Refused
+from bananastand.platform.errors import PlatformError
 from bananastand.platform.http.dialects import RESERVED
 from bananastand.platform.http.run_hosts import BANANA_HOSTS
-from bananastand.platform.nodes import Nodes
-from bananastand.platform.platform import Platform
-from bananastand.platform.replicas.local_machine import LocalMachine
+from bananastand.platform.platform import MakeNodes, Platform
 from bananastand.platform.replicas.start_command import PLATFORM_VARIABLE
 from bananastand.platform.settings import Settings, default_data, list_gpus
 from bananastand.platform.store.private_files import UMASK, protect_memory
 
 from ._platform_application import platform_application
+from ._platform_cluster import nodes_of
 from ._platform_options import LOOPBACK, Options
 from ._platform_welcome import print_welcome
 
@@ -95,7 +94,8 @@ def run(options: Options, builder: Builder | None = None, **changed: Any) -> int
     try:
         roots = options.roots or (Path.home(), Path.cwd())
         builder = builder or source_builder(settings.data, roots, options.isolation)
-        _runner()(_serve(options, settings, builder, sockets, proxy, console))
+        with nodes_of(options.cluster, settings.data, console) as make_nodes:
+            _runner()(_serve(options, settings, builder, make_nodes, sockets, proxy, console))
     except asyncio.CancelledError:  # SIGTERM before it served
         return 0
     except KeyboardInterrupt:
@@ -113,6 +113,7 @@ async def _serve(
     options: Options,
     settings: Settings,
     builder: Builder,
+    make_nodes: MakeNodes,
     sockets: list[socket.socket],
     proxy: socket.socket | None,
     console: Console,
@@ -120,7 +121,7 @@ async def _serve(
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     loop.add_signal_handler(signal.SIGTERM, task.cancel)
-    platform = Platform(settings, builder, _nodes(options, settings))
+    platform = Platform(settings, builder, make_nodes)
     os.environ[PLATFORM_VARIABLE] = platform.store.id  # so that builds' processes are orphans too
     try:
         for line in await platform.start():
@@ -151,19 +152,6 @@ async def _serve(
     finally:
         _ignore_sigterm()
         await platform.close()
-
-
-def _nodes(options: Options, settings: Settings) -> Callable[[Settings, str], Nodes]:
-    """Return what makes the nodes: this machine, or those of a cluster. Raises Refused."""
-    if options.cluster is None:
-        return LocalMachine
-    try:
-        from bananastand.cluster.start import cluster_nodes
-    except ImportError as error:
-        raise Refused(
-            f"--cluster needs the package {error.name}, which is not installed: pip install 'bananastand[cluster]'"
-        ) from error
-    return cluster_nodes(settings.data, options.cluster)
 
 
 @contextlib.asynccontextmanager

@@ -133,6 +133,8 @@ class Identity:
             "RAY_health_check_period_ms": "1000",
             "RAY_health_check_timeout_ms": "2000",
             "RAY_health_check_failure_threshold": "3",
+            # Without its head a node ends after 8 s instead of 60 s, and joins again.
+            "RAY_gcs_rpc_server_reconnect_timeout_s": "8",
         }
         if self.cluster.encrypts_ray:
             variables |= {
