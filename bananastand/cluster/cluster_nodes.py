@@ -253,7 +253,7 @@ class ClusterNodes:
         return sorted(self._nodes.keys() - usable)
 
     def _problem_of(self, node: Node) -> str | None:
-        return node.problem or self._rests(node, "")
+        return node.problem or self._rests(node, "") or (None if node.is_open else "its keeper starts")
 
     def _rests(self, node: Node, deployment: str) -> str | None:
         """Return why a node gets no replica for now, of any version or of one; None where it does."""
