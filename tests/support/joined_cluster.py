@@ -96,14 +96,14 @@ class JoinedCluster:
         folder: Of the nodes; a short path.
         cpus: Of each node; one replica takes one.
         nodes: How many.
-        encrypts_ray: Whether Ray uses TLS.
+        label: Of each node.
     """
 
-    def __init__(self, data: Path, folder: Path, *, cpus: int = 2, nodes: int = 2, encrypts_ray: bool = True) -> None:
+    def __init__(self, data: Path, folder: Path, *, cpus: int = 2, nodes: int = 2, label: str = "of=tests") -> None:
         self.data, self.folder = data, folder
         base, join_port = random.randrange(20_000, 30_000, 1000), free_port()
         first = NodeOptions(ADDRESS.format(1), cpus=0, gpus=0, first_port=base, object_store_mb=OBJECT_STORE_MB)
-        ports = {"ray_port": free_port(), "enrolment_port": join_port, "encrypts_ray": encrypts_ray}
+        ports = {"ray_port": free_port(), "enrolment_port": join_port}
         self.cluster: Cluster = init_cluster(data, first, **ports)
         token = Registry(cluster_folder(data)).create_token("node", 24 * 3600)
         self.head = JoinedNode("head", first.address, cluster_folder(data) / "head",
@@ -112,9 +112,11 @@ class JoinedCluster:
         self.nodes = dict[str, JoinedNode]()
         for number in range(2, 2 + nodes):
             name, place = f"node-{number}", folder / f"n{number}"
-            arguments = ["join", f"{first.address}:{join_port}", "--token", token, "--name", name, "--cpus", str(cpus),
-                         "--gpus", "0", "--address", ADDRESS.format(number), "--folder", str(place), "--first-port",
-                         str(base + (number - 1) * PORTS), "--object-store", str(OBJECT_STORE_MB)]  # fmt: skip
+            values = {"token": token, "name": name, "cpus": cpus, "gpus": 0, "address": ADDRESS.format(number),
+                      "folder": place, "first-port": base + (number - 1) * PORTS, "label": label,
+                      "object-store": OBJECT_STORE_MB}  # fmt: skip
+            arguments = ["join", f"{first.address}:{join_port}"]
+            arguments += [word for option, value in values.items() for word in (f"--{option}", str(value))]
             self.nodes[name] = JoinedNode(name, ADDRESS.format(number), place, arguments)
 
     def wait(self) -> None:
