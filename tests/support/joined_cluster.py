@@ -17,7 +17,7 @@ import psutil
 
 from bananastand.cluster.credentials import FOLDER_VARIABLE, Cluster, cluster_folder
 from bananastand.cluster.head import init_cluster
-from bananastand.cluster.ray_process import PORTS, NodeOptions
+from bananastand.cluster.ray_process import PORTS, NodeOptions, taken_port
 from bananastand.cluster.reaper import find_marked
 from bananastand.cluster.registry import Registry
 from bananastand.platform.replicas.start_command import PLATFORM_VARIABLE
@@ -101,7 +101,7 @@ class JoinedCluster:
 
     def __init__(self, data: Path, folder: Path, *, cpus: int = 2, nodes: int = 2, label: str = "of=tests") -> None:
         self.data, self.folder = data, folder
-        base, join_port = random.randrange(20_000, 30_000, 1000), free_port()
+        base, join_port = free_ports(nodes + 1), free_port()
         first = NodeOptions(ADDRESS.format(1), cpus=0, gpus=0, first_port=base, object_store_mb=OBJECT_STORE_MB)
         ports = {"ray_port": free_port(), "enrolment_port": join_port}
         self.cluster: Cluster = init_cluster(data, first, **ports)
@@ -134,6 +134,14 @@ class JoinedCluster:
     def logs(self) -> str:
         """What the supervisors have printed."""
         return "\n".join(f"{node.name}:\n{node.log}" for node in (self.head, *self.nodes.values()))
+
+
+def free_ports(nodes: int) -> int:
+    """The first of free ports for so many nodes."""
+    while True:
+        base = random.randrange(10_000, 31_000, PORTS)
+        if not any(taken_port(base + number * PORTS) for number in range(nodes)):
+            return base
 
 
 def with_children(pid: int) -> Iterator[int]:
