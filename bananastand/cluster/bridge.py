@@ -52,7 +52,10 @@ class Bridge:
         on_lost: Callable[[], None],
     ) -> None:
         self._options, self._on_message, self._on_lost = options, on_message, on_lost
-        self._environment = {**inherited(os.environ, "RAY_", "PYTHON"), **environment}
+        quiet = {
+            "RAY_BACKEND_LOG_LEVEL": "error"
+        }  # what matters of Ray's warnings is a problem in the platform's words
+        self._environment = {**inherited(os.environ, "RAY_", "PYTHON"), **quiet, **environment}
         self.is_connected = self.is_hopeless = False
         self.problem: str | None = None
         self.changed = asyncio.Event()

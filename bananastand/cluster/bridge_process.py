@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from bananastand.platform.store.private_files import UMASK, protect_memory
@@ -46,7 +47,7 @@ async def main(descriptor: int) -> None:
         nodes = RayNodes(options, stream.send)
         await asyncio.to_thread(nodes.connect)
     except Exception as error:
-        text = " ".join(str(error).split())
+        text = " ".join(" ".join(map(str, _causes(error))).split())
         stream.send("problem", text=_advise(text), is_fatal=any(words in text for words in FATAL))
         await asyncio.sleep(0.2)
         return
@@ -108,6 +109,13 @@ async def _report(stream: MessageStream, nodes: Any) -> None:
         await asyncio.sleep(HEARTBEAT)
 
 
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and its causes."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def _advise(text: str) -> str:
     """Return an error of Ray's at the connection with what to do."""
     if "Version mismatch" in text:
@@ -115,7 +123,7 @@ def _advise(text: str) -> str:
     if "InvalidAuthToken" in text or "Unauthenticated" in text:
         return "the cluster's head refuses this machine's token: join the cluster again with `bananastand join`"
     if "ConnectionError" in text or "Failed to connect" in text or "Failed to get" in text:
-        return f"the cluster's head cannot be reached ({text[:200]}): is `bananastand cluster` running there?"
+        return f"the cluster's head cannot be reached ({text[:200]}): is it running, and its port open from here?"
     return text[:600]
 
 

@@ -113,10 +113,7 @@ class ClusterNodes:
         """Return how many further replicas may be started now."""
         nodes = list(self._usable(resources))
         amounts = amounts_of(resources, self._nodes.values())
-        free = room(nodes, amounts, self._reserved.values())
-        if free <= 0:
-            self._want(resources, amounts)
-        return free
+        return room(nodes, amounts, self._reserved.values())
 
     def why_never(self, resources: Resources) -> str | None:
         """Return why no node could run such a replica; None where one could, or no node is known."""
@@ -145,10 +142,23 @@ class ClusterNodes:
         elif order.may_share_gpu and (shared := self._share(usable, amounts, order.deployment)) is not None:
             reservation = shared
         else:
-            self._want(order.resources, amounts)
+            self.want(order.resources)
             return False
         self._reserved[order.replica], self._resources[order.replica] = reservation, order.resources
         return True
+
+    def want(self, resources: Resources) -> None:
+        """Show an autoscaler of the cluster for some seconds that such a replica is wanted and finds no room."""
+        amounts = amounts_of(resources, self._nodes.values())
+        if resources.gpus is None and resources.labels:  # a node with these labels may have GPUs once there is one
+            amounts = amounts_of(Resources(gpus=1.0, memory_mb=resources.memory_mb), ())
+        wanted = {"bundle": bundle_of(amounts), "labels": dict(resources.labels)}
+        key = json.dumps(wanted, sort_keys=True)
+        was_known = key in self._wanted
+        self._wanted[key] = (time.monotonic() + WANTED, wanted)
+        if not was_known:
+            self._send_wanted()
+            asyncio.get_running_loop().call_later(WANTED + 0.1, self._forget_wanted)
 
     async def start(self, order: ReplicaOrder, on_line: Callable[[str], None]) -> RunningReplica:
         """Start the program of an order on its node. Raises NodeLost, ReplicaFailed."""
@@ -273,16 +283,6 @@ class ClusterNodes:
         if not reservation.is_shared:
             return bundle_of(reservation.amounts)
         return {f"node:{self._nodes[reservation.node].address}": 0.001}
-
-    def _want(self, resources: Resources, amounts: Amounts) -> None:
-        """Show an autoscaler of the cluster that such a replica finds no room."""
-        wanted = {"bundle": bundle_of(amounts), "labels": dict(resources.labels)}
-        now, key = time.monotonic(), json.dumps(wanted, sort_keys=True)
-        was_known = key in self._wanted
-        self._wanted[key] = (now + WANTED, wanted)
-        if not was_known:
-            self._send_wanted()
-            asyncio.get_running_loop().call_later(WANTED + 0.1, self._forget_wanted)
 
     def _forget_wanted(self) -> None:
         now = time.monotonic()

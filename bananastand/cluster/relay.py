@@ -45,6 +45,7 @@ class Relay:
             raise ValueError(f"a relay on {host} needs certificates")
         self._host, self._context, self._authorize, self._open_stream = host, context, authorize, open_stream
         self._server: asyncio.Server | None = None
+        self._connections = set[_Incoming]()
 
     async def open(self) -> int:
         """Begin to listen; returns the port. Raises OSError."""
@@ -53,7 +54,7 @@ class Relay:
         for port in (*range(FIRST_PORT, FIRST_PORT + PORTS), 0):
             try:
                 self._server = await loop.create_server(
-                    lambda: _Incoming(self._authorize if self._context is not None else None, self._open_stream),
+                    self._make_incoming,
                     self._host,
                     port,
                     ssl=self._context,
@@ -66,9 +67,16 @@ class Relay:
         raise AssertionError("the last port is any free one")
 
     def close(self) -> None:
-        """Take no more connections; those that are open stay."""
+        """End all connections, and take no more."""
         if self._server is not None:
             self._server.close()
+        for connection in self._connections:
+            if connection.transport is not None:
+                connection.transport.abort()
+
+    def _make_incoming(self) -> _Incoming:
+        authorize = self._authorize if self._context is not None else None
+        return _Incoming(authorize, self._open_stream, self._connections)
 
 
 class _Half(asyncio.Protocol):
@@ -128,9 +136,9 @@ class _Half(asyncio.Protocol):
 class _Incoming(_Half):
     """A front's connection: its first line, then a half of the pair."""
 
-    def __init__(self, authorize: Authorize | None, open_stream: OpenStream) -> None:
+    def __init__(self, authorize: Authorize | None, open_stream: OpenStream, connections: set[_Incoming]) -> None:
         super().__init__()
-        self._authorize, self._open_stream = authorize, open_stream
+        self._authorize, self._open_stream, self._connections = authorize, open_stream, connections
         self._line: bytearray | None = bytearray()
         self._opening: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -138,6 +146,7 @@ class _Incoming(_Half):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Check who calls, and wait for the first line."""
         super().connection_made(transport)
+        self._connections.add(self)
         assert self.transport is not None
         if self._authorize is not None:
             try:
@@ -166,6 +175,7 @@ class _Incoming(_Half):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget what was being opened."""
+        self._connections.discard(self)
         if self._timer is not None:
             self._timer.cancel()
         if self._opening is not None and self.other is None:

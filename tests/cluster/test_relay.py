@@ -53,6 +53,7 @@ async def relay_of(node: Identity | None, front: Identity | None) -> AsyncGenera
         yield Door(HOST, port, node.name if node else "", client_context(front) if front else None)
     finally:
         relay.close()
+        await asyncio.sleep(0.05)  # until both ends of each connection are closed
 
 
 async def connect(door: Door, target: dict[str, Any]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
