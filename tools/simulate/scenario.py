@@ -131,7 +131,7 @@ def _run_life(
     async def main() -> bool:
         life = SimulatedPlatform(data, world, by_write)
         platform.append(life)
-        life.start()
+        await life.start()
         return await _until_end(world, life, callers, end)
 
     try:
@@ -145,7 +145,7 @@ def _run_life(
         raise Violation("nothing is scheduled any more, and calls have no end") from None
     finally:
         for life in platform:
-            life.machines.die()
+            life.nodes.die()
             if not world.dead or life._peek is not None:  # pyright: ignore[reportPrivateUsage]
                 with contextlib.suppress(Exception):
                     life.close()
