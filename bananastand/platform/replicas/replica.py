@@ -109,6 +109,11 @@ class Replica:
         return self._probe.progress
 
     @property
+    def health_path(self) -> str | None:
+        """The path at which the app answers 200 once it is ready; None if none is known."""
+        return self._probe.health_path
+
+    @property
     def free_capacity(self) -> int:
         """The number of further calls that it takes now."""
         takes_calls = self.state == "ready" and not self.is_exclusive and not self.is_suspect and not self.is_dying
