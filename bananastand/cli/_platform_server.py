@@ -113,7 +113,7 @@ async def _serve(
     console: Console,
 ) -> None:
     platform = Platform(settings, builder)
-    os.environ[PLATFORM_VARIABLE] = platform.store.id  # so that builds' processes are orphans too
+    os.environ[PLATFORM_VARIABLE] = platform.identity.id  # so that builds' processes are orphans too
     try:
         for line in await platform.start():
             console.print(line)
