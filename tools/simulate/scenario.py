@@ -196,7 +196,8 @@ async def _rest(world: World, platform: SimulatedPlatform) -> None:
     while await platform.calls.unfinished() or any(replica.inflight for replica in platform.pool.replicas.values()):
         if world.now > until:
             check_rest(platform)
-            left = [f"{call.route} ({call.state}, {call.attempts} attempts)" for call in await platform.calls.unfinished()]
+            unfinished = await platform.calls.unfinished()
+            left = [f"{call.route} ({call.state}, {call.attempts} attempts)" for call in unfinished]
             raise Violation(f"calls that nobody waits for have no end: {', '.join(left)}")
         await asyncio.sleep(5.0)
     check_rest(platform)
