@@ -18,6 +18,7 @@ class Options:
     host: str = LOOPBACK
     hosts: tuple[str, ...] = ()
     data: Path | None = None
+    blobs: str | None = field(default=None, repr=False)
     fronts: tuple[tuple[int, str], ...] = ()
     proxy: int | None = None
     mocks: bool = False
@@ -34,3 +35,4 @@ class Options:
     isolation: str = "auto"
     network: str = "machine"  # or "none"
     passed: tuple[str, ...] = ()  # names of variables for all builds and replicas
+    cluster: str | None = None  # "auto", or HOST:PORT of Ray's head; None for this machine alone

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +27,14 @@ def up(
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="The folder for its database, builds, logs and keys.", envvar="BANANASTAND_DATA")
+    ] = None,
+    blobs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="BANANASTAND_BLOBS",
+            help="Where large bodies, uploads and builds lie for several machines: s3://bucket/folder or file:///srv/x.",
+        ),
     ] = None,
     front: Annotated[
         list[str] | None,
@@ -65,6 +75,12 @@ def up(
             "--pass", help="The name of a variable for all builds and replicas, such as HF_TOKEN; repeatable."
         ),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Run replicas on the nodes of a cluster: auto, or HOST:PORT of its head (bananastand cluster)."
+        ),
+    ] = None,
     github_secret: Annotated[
         str | None,
         typer.Option(
@@ -79,6 +95,7 @@ def up(
 
     Example: [bold]bananastand up --port 8750 --memory 4096[/bold]
     """
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())  # until the platform handles it itself
     try:
         from ._platform_server import Options, run
     except ImportError as error:
@@ -89,6 +106,7 @@ def up(
             host=host,
             hosts=tuple(allow_host or ()),
             data=data,
+            blobs=blobs,
             fronts=tuple(_front(text) for text in front or ()),
             proxy=proxy,
             mocks=mocks,
@@ -105,6 +123,7 @@ def up(
             start_timeout=start_timeout,
             github_secret=github_secret,
             passed=tuple(_name(text) for text in pass_ or ()),
+            cluster=cluster,
         )
     except ValueError as error:
         fail(str(error), USAGE)

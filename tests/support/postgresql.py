@@ -63,7 +63,8 @@ class PostgresServer:
             with suppress(OperationalError):
                 self.execute("SELECT 1")
                 return
-            assert self._process.poll() is None and time.monotonic() < limit, (self._folder / "log").read_text()
+            if self._process.poll() is not None or time.monotonic() > limit:
+                raise AssertionError((self._folder / "log").read_text())
             time.sleep(0.05)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
@@ -75,9 +76,7 @@ class PostgresServer:
 
     def execute(self, statement: str) -> None:
         """Execute a statement outside of a transaction."""
-        engine = create_engine(
-            self.url("postgres").replace("postgresql:", "postgresql+psycopg:"), poolclass=NullPool
-        )
+        engine = create_engine(self.url("postgres").replace("postgresql:", "postgresql+psycopg:"), poolclass=NullPool)
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text(statement))
 

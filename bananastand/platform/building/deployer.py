@@ -19,16 +19,17 @@ from pathlib import Path
 from ..errors import Conflict, PlatformError, Refused, ReplicaFailed, StoreError
 from ..launch import Launch
 from ..replicas.advice import explain
-from ..replicas.moved_ports import redirection_problem
 from ..replicas.pool import Pool
 from ..replicas.process import run_quietly
 from ..replicas.replica import Replica
-from ..replicas.start_command import is_limited_to_one_replica, remove_image_command
+from ..replicas.start_command import remove_image_command
 from ..settings import Settings
 from ..store.builds import FINAL_STATES, Build, Builds, Deployment, State
 from ..store.logs import Log, mask, plain, texts_to_mask
 from ..store.projects import Project, Projects
 from ..tracebacks import last_error
+
+NODE_LOSSES = 5  # that the first replica of a version survives
 
 __all__ = ["Builder", "Deployer", "BuildRequest"]
 
@@ -70,11 +71,11 @@ Builder = Callable[[BuildRequest], Awaitable[Launch]]
 
 
 class Deployer:
-    """All builds that are not over. `poke` is called when traffic has moved or a build is over."""
+    """All builds that are not over. `poke` is called with a project's id when a build of it is over."""
 
     def __init__(
         self, settings: Settings, projects: Projects, builds: Builds, pool: Pool, builder: Builder,
-        poke: Callable[[], None],
+        poke: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._settings, self._projects, self._builds = settings, projects, builds
         self._pool, self._builder, self._poke = pool, builder, poke
@@ -215,7 +216,7 @@ class Deployer:
             self._running.pop(build.project_id, None)
             self._current.pop(build.project_id, None)
             self._next()
-            self._poke()
+            self._poke(build.project_id)
 
     async def _build(self, build: Build) -> Deployment:
         build, limit = self._builds.move(build, "building"), self._settings.build_timeout
@@ -244,26 +245,18 @@ class Deployer:
         """Start a replica of the new version and let it take the traffic once it is ready."""
         project, say = self._projects.named(build.project_id), self.log(build).add
         say("built; starting a replica")
-        if is_limited_to_one_replica(deployment.launch) and self._pool.of_project(project.id):
-            why = f"ports cannot be moved here ({redirection_problem()})"
-            say(f"the app fixes its port, and {why}: the old version stops before the new one starts")
+        single = self._pool.nodes.why_single(deployment.launch)
+        if single is not None and self._pool.of_project(project.id):
+            say(f"{single}: the old version stops before the new one starts")
             for old_replica in self._pool.of_project(project.id):
                 old_replica.drain("a new version takes its port")
             await asyncio.gather(*(replica.ended for replica in self._pool.of_project(project.id)))
-        replica = self._pool.start(project, deployment, share=True)
-        if replica is None:
-            raise ReplicaFailed("no replica can be started: its port is taken")
-        self._starting[replica.id] = self.log(build)
         try:
-            await asyncio.shield(replica.ready)
+            replica = await self._start_trial(build, project, deployment)
         except ReplicaFailed as error:
             if project.live is None:
                 raise
             raise ReplicaFailed(f"the new version takes no traffic, the one before stays live: {error}") from error
-        finally:
-            if replica.state != "ready":
-                replica.stop("its version does not go live", 0.0)
-            self._starting.pop(replica.id, None)
         try:
             self._builds.record_concurrency(deployment, replica.declared_concurrency)
             self._point(self._projects.named(build.project_id), deployment, trial=replica)
@@ -274,6 +267,27 @@ class Deployer:
         await self._finish(build, "live")
         await self._forget_old(project)
 
+    async def _start_trial(self, build: Build, project: Project, deployment: Deployment) -> Replica:
+        """Start the first replica of a version, on another node where its node is lost. Raises ReplicaFailed."""
+        for attempt in range(NODE_LOSSES + 1):
+            replica = self._pool.start(project, deployment, share=True)
+            if replica is None:
+                reason = self._pool.why_never(project) or "there is no room for it, or its port is taken"
+                raise ReplicaFailed(f"no replica can be started: {reason}")
+            self._starting[replica.id] = self.log(build)
+            try:
+                await asyncio.shield(replica.ready)
+                return replica
+            except ReplicaFailed:
+                if not replica.is_lost or attempt == NODE_LOSSES:
+                    raise
+                await asyncio.sleep(RETRY)
+            finally:
+                if replica.state != "ready":
+                    replica.stop("its version does not go live", 0.0)
+                self._starting.pop(replica.id, None)
+        raise AssertionError
+
     def _point(self, project: Project, deployment: Deployment, trial: Replica | None = None) -> None:
         """Move the traffic; replicas of other versions drain."""
         self._pool.failing.pop(deployment.id, None)
@@ -283,7 +297,6 @@ class Deployer:
                 replica.drain(f"version {deployment.id[:8]} takes the traffic")
         if trial is not None:
             trial.log_event("takes the traffic")
-        self._poke()
 
     async def _fail(self, build: Build, reason: str) -> Build:
         """Record the reason and, where it is known, what to do."""
