@@ -81,14 +81,14 @@ class PostgresStore(Store):
         address = server_url(url)
         self.server = f"{address.host or 'localhost'}/{address.database or ''}"
         self._url = address
-        self._opener = create_engine(address, poolclass=NullPool, connect_args=_options(address))
-        with self._translated_errors(), self._opener.begin() as connection:
+        self.opener = create_engine(address, poolclass=NullPool, connect_args=_options(address))
+        with self._translated_errors(), self.opener.begin() as connection:
             upgrade_schema(connection, steps, self.server)
             schema = connection.scalar(select(func.hashtext(func.current_schema())))
             self.id, self.team = _fact(connection, "stand"), _fact(connection, "team")
         fronts = f"bananastand {schema} "
         self._name = f"{fronts}{uuid.uuid4().hex[:12]}"
-        self.session = Session(self._opener, fronts, self._name)
+        self.session = Session(self.opener, fronts, self._name)
         self._mirror = Mirror()
         self._waiting: deque[_Waiting] = deque()
         self._writer: asyncio.Task[None] | None = None
@@ -130,7 +130,7 @@ class PostgresStore(Store):
         with self._mirror.transaction() as (connection, change):
             yield connection
             if loop is None and change:
-                with self._translated_errors(), self._opener.begin() as server:
+                with self._translated_errors(), self.opener.begin() as server:
                     replay(server, change)
         if loop is not None and change:
             self._waiting.append(_Waiting(change, loop.create_future()))
@@ -212,10 +212,10 @@ class PostgresStore(Store):
         """Give up the lock, and close."""
         self.session.close()
         self._mirror.close()
-        self._opener.dispose()
+        self.opener.dispose()
 
     def _load(self) -> None:
-        with self._translated_errors(), self._opener.connect() as connection:
+        with self._translated_errors(), self.opener.connect() as connection:
             self._mirror.load(connection)
 
     async def _write_changes(self) -> None:
