@@ -6,6 +6,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -62,10 +63,8 @@ async def test_a_second_front_waits_takes_over_and_the_first_one_writes_nothing_
         await first.write(lambda connection: connection.execute(text("DELETE FROM projects")))
     assert query(url, "SELECT name FROM projects") == [("before",)]
     for store in (first, second):
-        try:
+        with suppress(StoreError):
             await store.finish()
-        except StoreError:
-            pass
         store.close()
 
 
@@ -86,7 +85,7 @@ async def test_calls_go_on_after_the_server_was_killed(
 ) -> None:
     async with running(tmp_path, database=url) as platform:
         project = await deployed(platform)
-        pending = await platform.submit(project, "/sleep", b'{"seconds": 0.5}')
+        pending = await platform.submit(project, "/sleep", b'{"seconds": 0.5}', durable=False)
         await until(lambda: platform.dispatcher.queue(project.id).running)
         postgres_server.stop(signal.SIGQUIT)
         try:
