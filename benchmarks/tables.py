@@ -131,6 +131,26 @@ def swarm(found: dict[str, Any]) -> str:
     )
 
 
+def history(found: dict[str, Any]) -> str:
+    """What many finished calls cost."""
+    databases = found["databases"]
+    rows = [
+        f"| {name} | "
+        + " | ".join(
+            f"{of[name]['without']:.2f} | {of[name]['with']:.2f} | {of[name]['ratio']:.2f}" for of in databases.values()
+        )
+        + " |"
+        for name in next(iter(databases.values()))
+    ]
+    columns = " | ".join(f"{name}: none, ms | {found['calls']:,}, ms | ratio" for name in databases)
+    return _table(
+        f"| | {columns} |",
+        rows,
+        f"{found['projects']:,} projects. {found['machine']['processor']}, commit {found['machine']['commit']}; "
+        f"`{found['command']}`.",
+    )
+
+
 def byte_equality(found: dict[str, Any]) -> str:
     """Exact mode's promise, counted."""
     return (
@@ -192,6 +212,7 @@ TABLES = {
     "soak": soak,
     "processors": processors,
     "swarm": swarm,
+    "history": history,
 }
 
 

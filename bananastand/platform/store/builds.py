@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -146,12 +146,13 @@ class Builds:
         with self._store.reading() as connection:
             return [Build(*row) for row in connection.execute(query)]
 
-    def latest(self, count: int) -> dict[str, list[Build]]:
-        """Return the newest `count` builds of every project, by project id, without their secrets and environments."""
+    def latest(self, count: int, projects: Iterable[Project]) -> dict[str, list[Build]]:
+        """Return the newest `count` builds of projects, by project id, without their secrets and environments."""
         table = tables.builds
         place = func.row_number().over(partition_by=table.c.project_id, order_by=table.c.number.desc()).label("place")
         columns = [column for column in table.columns if column.name not in PRIVATE_COLUMNS]
-        numbered = select(*columns, place).subquery()
+        ids = [project.id for project in projects]
+        numbered = select(*columns, place).where(table.c.project_id.in_(ids)).subquery()
         query = select(numbered).where(numbered.c.place <= count).order_by(numbered.c.number.desc())
         found = dict[str, list[Build]]()
         with self._store.reading() as connection:

@@ -297,6 +297,11 @@ class Calls:
         with self._store.reading() as connection:
             return connection.execute(query.limit(1)).first() is not None
 
+    def existing(self, ids: Sequence[str]) -> list[str]:
+        """Return those of the ids, at most 1,000, that calls have."""
+        with self._store.reading() as connection:
+            return list(connection.scalars(select(T.id).where(T.id.in_(ids))))
+
     async def body(self, call: CallRow) -> bytes | FileBody:
         """Return the request's body. Raises StoreError."""
         table = tables.calls
