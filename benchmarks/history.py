@@ -19,11 +19,13 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx2
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, insert, select
 
+from bananastand.banana_api.usage import get_usage
 from bananastand.platform.http.app import PlatformServer
 from bananastand.platform.http.banana_runtime import PlatformRuntime
 from bananastand.platform.platform import Platform
@@ -67,7 +69,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
             running(Path(folder, "empty"), options, calls=0) as empty,
             running(Path(folder, "full"), options, calls=options.calls) as full,
         ):
-            acts = [await acts_of(platform) for platform in (empty, full)]
+            acts = [await acts_of(platform, options) for platform in (empty, full)]
             times: dict[str, tuple[list[float], list[float]]] = {}
             for _ in range(options.rounds):
                 for name in acts[0]:
@@ -124,13 +126,14 @@ async def build_nothing(request: Any) -> Any:
 
 def add(connection: Connection, rows: list[dict[str, Any]], usage: list[dict[str, Any]]) -> None:
     """Insert finished calls and what they used."""
-    connection.execute(insert(tables.calls), rows)
+    if rows:
+        connection.execute(insert(tables.calls), rows)
     if usage:
         connection.execute(insert(tables.usage), usage)
 
 
 def history(projects: list[Any], calls: int) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
-    """Yield calls that ended in the last day, and the usage of 30 days, some rows at a time."""
+    """Yield the usage of 30 days, which both platforms have, and calls that ended in the last day, some at a time."""
     days = [time.strftime("%Y-%m-%d", time.gmtime(time.time() - day * DAY)) for day in range(1, 31)]
     usage = [
         {"day": day, "model_key": project.model_key, "runs": 33, "succeeded": 33, "failed": 0,
@@ -138,6 +141,7 @@ def history(projects: list[Any], calls: int) -> Iterator[tuple[list[dict[str, An
         for project in projects for day in days
     ]  # fmt: skip
     now, headers = time.time(), (("content-type", "application/json"),)
+    yield [], usage
     for first in range(0, calls, BATCH):
         rows = list[dict[str, Any]]()
         for number in range(first, min(first + BATCH, calls)):
@@ -148,19 +152,18 @@ def history(projects: list[Any], calls: int) -> Iterator[tuple[list[dict[str, An
                 "finished": moment + 0.1, "status": 200, "answer_headers": headers, "answer": b'{"answer": "42"}',
                 "request": f"digest of {id}", "alone": False,
             })  # fmt: skip
-        yield rows, usage if first == 0 else []
+        yield rows, []
 
 
-async def acts_of(platform: Platform) -> dict[str, Act]:
+async def acts_of(platform: Platform, options: argparse.Namespace) -> dict[str, Act]:
     """Return what is measured, by name."""
     server = PlatformServer(platform, {})
     key = {"x-banana-api-key": platform.keys.create("benchmark")[1]}
     client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=server), base_url="http://localhost", headers=key)
     project = platform.projects.list()[len(platform.projects.list()) // 2]
     runtime = PlatformRuntime(platform)
-    with platform.store.reading() as connection:
-        newest = connection.scalar(select(func.max(tables.calls.c.number))) or 0
-        id = connection.scalar(select(tables.calls.c.id).where(tables.calls.c.number == newest - newest // 2)) or "none"
+    middle = select(tables.calls.c.id).order_by(tables.calls.c.number).offset(options.calls // 2).limit(1)
+    id = await platform.store.read(lambda connection: connection.scalar(middle)) or "none"
 
     def get(path: str) -> Act:
         async def send() -> None:
@@ -178,7 +181,7 @@ async def acts_of(platform: Platform) -> dict[str, Act]:
         await platform.dispatcher.find(id)
 
     async def usage() -> None:
-        get_usage(runtime, ApiRequest("", "", {}, {}, None))
+        get_usage(runtime, cast(Any, SimpleNamespace(parameters={})))
 
     async def sweep() -> None:
         await platform.calls.forget_before(time.time() - 20 * DAY)

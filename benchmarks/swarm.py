@@ -31,7 +31,7 @@ from bananastand.platform.settings import Settings
 from bananastand.platform.store.blobs import Blobs
 from bananastand.platform.store.builds import Builds
 from bananastand.platform.store.calls import Calls
-from bananastand.platform.store.database import Store
+from bananastand.platform.store.database import SqliteStore
 from bananastand.platform.store.projects import Project, Projects
 from bananastand.platform.store.writer import Writer, _Write
 from tools.simulate.loop import SimulatedLoop
@@ -129,7 +129,7 @@ class Swarm:
     def __init__(self, data: Path, world: World, replicas: int) -> None:
         self.count, self.nodes_count = replicas, math.ceil(replicas / GPUS)
         settings = Settings(data=data, fork_servers=0)
-        self.store = Store(data / "stand.sqlite", make_writer=BatchWriter)
+        self.store = SqliteStore(data / "stand.sqlite", make_writer=BatchWriter)
         self.projects, self.builds = Projects(self.store), Builds(self.store)
         for number in range(max(1, replicas // REPLICAS_OF_PROJECT)):
             project = self.projects.create(f"project-{number}", idle_timeout=DAY, max_replicas=REPLICAS_OF_PROJECT)

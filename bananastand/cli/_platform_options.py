@@ -35,3 +35,4 @@ class Options:
     isolation: str = "auto"
     network: str = "machine"  # or "none"
     passed: tuple[str, ...] = ()  # names of variables for all builds and replicas
+    cluster: str | None = None  # "auto", or HOST:PORT of Ray's head; None for this machine alone

@@ -32,12 +32,13 @@ from bananastand.platform.building.deployer import Builder
 from bananastand.platform.errors import PlatformError
 from bananastand.platform.http.dialects import RESERVED
 from bananastand.platform.http.run_hosts import BANANA_HOSTS
-from bananastand.platform.platform import Platform
+from bananastand.platform.platform import MakeNodes, Platform
 from bananastand.platform.replicas.start_command import PLATFORM_VARIABLE
 from bananastand.platform.settings import Settings, default_data, list_gpus
 from bananastand.platform.store.private_files import UMASK, protect_memory
 
 from ._platform_application import platform_application
+from ._platform_cluster import nodes_of
 from ._platform_options import LOOPBACK, Options
 from ._platform_welcome import print_welcome
 
@@ -93,7 +94,8 @@ def run(options: Options, builder: Builder | None = None, **changed: Any) -> int
     try:
         roots = options.roots or (Path.home(), Path.cwd())
         builder = builder or source_builder(settings.data, roots, options.isolation)
-        _runner()(_serve(options, settings, builder, sockets, proxy, console))
+        with nodes_of(options.cluster, settings.data, console) as make_nodes:
+            _runner()(_serve(options, settings, builder, make_nodes, sockets, proxy, console))
     except asyncio.CancelledError:  # SIGTERM before it served
         return 0
     except KeyboardInterrupt:
@@ -111,6 +113,7 @@ async def _serve(
     options: Options,
     settings: Settings,
     builder: Builder,
+    make_nodes: MakeNodes,
     sockets: list[socket.socket],
     proxy: socket.socket | None,
     console: Console,
@@ -118,8 +121,8 @@ async def _serve(
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     loop.add_signal_handler(signal.SIGTERM, task.cancel)
-    platform = Platform(settings, builder)
-    os.environ[PLATFORM_VARIABLE] = platform.store.id  # so that builds' processes are orphans too
+    platform = Platform(settings, builder, make_nodes)
+    os.environ[PLATFORM_VARIABLE] = platform.identity.id  # so that builds' processes are orphans too
     try:
         for line in await platform.start():
             console.print(line)

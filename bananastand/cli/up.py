@@ -75,6 +75,12 @@ def up(
             "--pass", help="The name of a variable for all builds and replicas, such as HF_TOKEN; repeatable."
         ),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Run replicas on the nodes of a cluster: auto, or HOST:PORT of its head (bananastand cluster)."
+        ),
+    ] = None,
     github_secret: Annotated[
         str | None,
         typer.Option(
@@ -117,6 +123,7 @@ def up(
             start_timeout=start_timeout,
             github_secret=github_secret,
             passed=tuple(_name(text) for text in pass_ or ()),
+            cluster=cluster,
         )
     except ValueError as error:
         fail(str(error), USAGE)

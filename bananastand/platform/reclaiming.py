@@ -9,12 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
-
 from .building.environments.environment_cache import remove_environment
 from .errors import PlatformError
 from .http.git_wire import exit_status
-from .store import tables
 from .store.builds import FINAL_STATES, Build
 from .store.disk_usage import Part, parts_of
 from .store.retention import Expendable, Inventory, calls_with_files, expendable, over_budget
@@ -58,6 +55,9 @@ async def prune(platform: Platform, *, dry_run: bool = False) -> list[Expendable
         else:
             await asyncio.to_thread(_remove, item.path)
         deleted.append(item)
+    if platform.build_packs is not None:
+        versions = {build.id for build in platform.builds.list()}
+        await platform.build_packs.sweep(versions, settings.keep_results)
     for repository in sorted((data / "git").glob("*.git")):
         await exit_status("gc", "--quiet", f"--prune={UNREACHABLE}", at=repository)
     return deleted
@@ -79,9 +79,7 @@ async def disk_of(platform: Platform) -> tuple[list[Part], int, list[Expendable]
 
 async def remove_project_files(platform: Platform, project: Project) -> None:
     """Delete the files of a project's calls and its git repository, before its rows are deleted."""
-    table = tables.calls
-    with platform.store.reading() as connection:
-        calls = connection.scalars(select(table.c.id).where(table.c.project_id == project.id)).all()
+    calls = await platform.calls.ids(project)
     await platform.blobs.bodies.remove_all(f"{id}.{kind}" for id in calls for kind in ("body", "answer"))
     await asyncio.to_thread(_remove, platform.settings.data / "git" / f"{project.name}.git")
 
@@ -90,8 +88,7 @@ async def _known(platform: Platform) -> Inventory:
     builds = tuple(platform.builds.list())
     named, calls = await asyncio.to_thread(calls_with_files, platform.settings.data), set[str]()
     for at in range(0, len(named), BATCH):
-        calls.update(platform.calls.existing(named[at : at + BATCH]))
-        await asyncio.sleep(0)  # calls go on
+        calls.update(await platform.calls.existing(named[at : at + BATCH]))
     names = {project.id: project.name for project in platform.projects.list()}
     idle = all(build.state in FINAL_STATES for build in builds)
     return Inventory(builds, _in_use(platform, builds), names, calls, idle=idle)

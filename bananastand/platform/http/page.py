@@ -91,6 +91,7 @@ class StatusPage:
             "pages": pages,
             "address": address,
             "replicas": len(self._platform.pool.replicas),
+            "nodes": self._platform.pool.nodes.states(),
             "running": sum(len(queue.running) for queue in queues),
             "waiting": sum(len(queue.waiting) for queue in queues),
             "uptime": time.time() - self._platform.began,

@@ -14,8 +14,8 @@ from sqlalchemy import delete, insert, select, update
 from ..errors import Conflict, NotFound, Refused
 from ..nodes import Resources
 from . import tables
-from .database import Store
 from .resource_settings import RESOURCE_CHECKS
+from .store import Store
 
 __all__ = ["MAX_REPLICAS", "SETTINGS", "Project", "Projects", "check_settings"]
 
