@@ -23,7 +23,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import httpx2
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert
 
 from bananastand.banana_api.usage import get_usage
 from bananastand.platform.http.app import PlatformServer
@@ -32,7 +32,7 @@ from bananastand.platform.platform import Platform
 from bananastand.platform.reclaiming import prune
 from bananastand.platform.settings import Settings
 from bananastand.platform.store import tables
-from tools.simulate.platform import add_live_version
+from bananastand.platform.store.projects import Project
 
 from ._command import parser, publish
 from ._machine import commit, processor
@@ -51,6 +51,7 @@ def main() -> None:
     arguments.add_argument("--database", help="URL of a PostgreSQL database")
     options = arguments.parse_args()
     found = asyncio.run(measure(options))
+    sys.argv[:] = ["URL" if word == options.database else word for word in sys.argv]  # it has a password
     known = json.loads(options.out.read_text()) if options.out.exists() else {}
     report = {
         "what": "median milliseconds, with the finished calls in the database and without them, and their ratio",
@@ -69,7 +70,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
             running(Path(folder, "empty"), options, calls=0) as empty,
             running(Path(folder, "full"), options, calls=options.calls) as full,
         ):
-            acts = [await acts_of(platform, options) for platform in (empty, full)]
+            acts = [await acts_of(platform) for platform in (empty, full)]
             times: dict[str, tuple[list[float], list[float]]] = {}
             for _ in range(options.rounds):
                 for name in acts[0]:
@@ -94,23 +95,30 @@ def summary(empty: list[float], full: list[float]) -> dict[str, float]:
 @asynccontextmanager
 async def running(data: Path, options: argparse.Namespace, calls: int) -> Any:
     """A platform with projects, builds, finished calls and their usage."""
-    platform = Platform(settings_of(data, options, calls), build_nothing)
-    began = time.perf_counter()
-    projects = []
-    for number in range(options.projects):
-        project = platform.projects.create(f"project-{number}")
-        for _ in range(BUILDS):
-            add_live_version(platform.projects, platform.builds, project)
-        projects.append(platform.projects.point(project, None))
-    await platform.store.flush()
-    for rows, usage in history(projects, calls):
-        await platform.store.write(lambda connection, rows=rows, usage=usage: add(connection, rows, usage))
+    settings, began = settings_of(data, options, calls), time.perf_counter()
+    await fill(Platform(settings, build_nothing), options.projects, calls)
     print(f"{calls} calls after {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+    platform = Platform(settings, build_nothing)
     await platform.start()
     try:
         yield platform
     finally:
         await platform.close(0.0)
+
+
+async def fill(platform: Platform, count: int, calls: int) -> None:
+    """Write projects, builds, usage and finished calls."""
+    projects, now = [platform.projects.create(f"project-{number}") for number in range(count)], time.time()
+    builds = [
+        {"id": str(uuid.uuid4()), "number": number, "project_id": projects[number % count].id, "state": "live",
+         "source": "https://example.com/app.git", "environment": {}, "secrets": {}, "attempts": 1, "created": now,
+         "started": now, "finished": now}
+        for number in range(BUILDS * count)
+    ]  # fmt: skip
+    await platform.store.write(lambda connection: connection.execute(insert(tables.builds), builds).rowcount)
+    for rows, usage in history(projects, calls):
+        await platform.store.write(lambda connection, rows=rows, usage=usage: add(connection, rows, usage))
+    await platform.close(0.0)
 
 
 def settings_of(data: Path, options: argparse.Namespace, calls: int) -> Settings:
@@ -132,7 +140,7 @@ def add(connection: Connection, rows: list[dict[str, Any]], usage: list[dict[str
         connection.execute(insert(tables.usage), usage)
 
 
-def history(projects: list[Any], calls: int) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
+def history(projects: list[Project], calls: int) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
     """Yield the usage of 30 days, which both platforms have, and calls that ended in the last day, some at a time."""
     days = [time.strftime("%Y-%m-%d", time.gmtime(time.time() - day * DAY)) for day in range(1, 31)]
     usage = [
@@ -155,15 +163,15 @@ def history(projects: list[Any], calls: int) -> Iterator[tuple[list[dict[str, An
         yield rows, []
 
 
-async def acts_of(platform: Platform, options: argparse.Namespace) -> dict[str, Act]:
+async def acts_of(platform: Platform) -> dict[str, Act]:
     """Return what is measured, by name."""
     server = PlatformServer(platform, {})
     key = {"x-banana-api-key": platform.keys.create("benchmark")[1]}
     client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=server), base_url="http://localhost", headers=key)
     project = platform.projects.list()[len(platform.projects.list()) // 2]
     runtime = PlatformRuntime(platform)
-    middle = select(tables.calls.c.id).order_by(tables.calls.c.number).offset(options.calls // 2).limit(1)
-    id = await platform.store.read(lambda connection: connection.scalar(middle)) or "none"
+    known = await platform.submit(project, "/", b"{}")
+    await known.outcome()
 
     def get(path: str) -> Act:
         async def send() -> None:
@@ -178,7 +186,7 @@ async def acts_of(platform: Platform, options: argparse.Namespace) -> dict[str, 
         await (await platform.submit(project, "/", b"{}", request_id=str(uuid.uuid4()))).outcome()
 
     async def find() -> None:
-        await platform.dispatcher.find(id)
+        await platform.dispatcher.find(known.call.id)
 
     async def usage() -> None:
         get_usage(runtime, cast(Any, SimpleNamespace(parameters={})))
