@@ -85,6 +85,7 @@ class ClusterNodes:
         self._resting: dict[tuple[str, str], tuple[float, str]] = {}  # (node, version or "") -> until when, why
         self._unpacked: dict[str, set[str]] = {}  # versions by the name of a node
         self._wanted: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._wanted_timer: asyncio.TimerHandle | None = None
         self._cordons = folder / "cordoned.json"
         self._cordoned = _read_cordons(self._cordons)
 
@@ -144,7 +145,6 @@ class ClusterNodes:
         elif order.may_share_gpu and (shared := self._share(usable, amounts, order.deployment)) is not None:
             reservation = shared
         else:
-            self.want(order.resources)
             return False
         self._reserved[order.replica], self._resources[order.replica] = reservation, order.resources
         return True
@@ -160,7 +160,8 @@ class ClusterNodes:
         self._wanted[key] = (time.monotonic() + WANTED, wanted)
         if not was_known:
             self._send_wanted()
-            asyncio.get_running_loop().call_later(WANTED + 0.1, self._forget_wanted)
+        if self._wanted_timer is None:
+            self._wanted_timer = asyncio.get_running_loop().call_later(WANTED * 0.8, self._ask_again)
 
     async def start(self, order: ReplicaOrder, on_line: Callable[[str], None]) -> RunningReplica:
         """Start the program of an order on its node. Raises NodeLost, ReplicaFailed."""
@@ -286,14 +287,18 @@ class ClusterNodes:
             return bundle_of(reservation.amounts)
         return {f"node:{self._nodes[reservation.node].address}": 0.001}
 
+    def _ask_again(self) -> None:
+        """Have the platform look for room again: what is still wanted is said again, and the rest is forgotten."""
+        self._wanted_timer = None
+        self._notify()
+        asyncio.get_running_loop().call_later(WANTED * 0.2 + 0.1, self._forget_wanted)
+
     def _forget_wanted(self) -> None:
         now = time.monotonic()
         current = {key: entry for key, entry in self._wanted.items() if entry[0] > now}
         if len(current) < len(self._wanted):
             self._wanted = current
             self._send_wanted()
-        if current:
-            asyncio.get_running_loop().call_later(WANTED, self._forget_wanted)
 
     def _send_wanted(self) -> None:
         self._bridge.send("want", bundles=[wanted for _, wanted in self._wanted.values()])

@@ -134,7 +134,11 @@ class ScalingLoop:
 
     def _room(self, needs: str) -> int | None:
         """Return how many replicas with such needs may be started; None for any number."""
-        return self._pool.nodes.room_for(self._needs.get(needs, Resources()))
+        resources = self._needs.get(needs, Resources())
+        room = self._pool.nodes.room_for(resources)
+        if needs and room is not None and room <= 0:  # a project is asked for that misses replicas
+            self._pool.nodes.want(resources)
+        return room
 
     def _suits(self, replica_id: str, needs: str) -> bool:
         """Return whether the end of a replica makes room for one with such needs."""
