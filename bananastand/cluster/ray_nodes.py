@@ -91,7 +91,7 @@ class RayNodes:
         self._nodes: dict[str, _Node] = {}
         self._groups: dict[str, Any] = {}  # by replica
         self._places: dict[str, _Node] = {}
-        self._wanted = list[asyncio.Task[None]]()
+        self._pending = list[asyncio.Task[None]]()
         self._head_seen = time.monotonic()
         self._keeper = Ray.remote(num_cpus=0, num_gpus=0, max_restarts=0, max_concurrency=1000)(Keeper)
 
@@ -341,9 +341,9 @@ class RayNodes:
         Args:
             bundles: Objects with a bundle and the labels of its node.
         """
-        for task in self._wanted:
+        for task in self._pending:
             task.cancel()
-        self._wanted = [asyncio.create_task(_stay_pending(wanted)) for wanted in bundles[:MAX_PENDING]]
+        self._pending = [asyncio.create_task(_stay_pending(demand)) for demand in bundles[:MAX_PENDING]]
 
     async def close(self) -> None:
         """End all keepers, with what they run."""
@@ -356,9 +356,9 @@ class RayNodes:
                 await asyncio.gather(*(_get(keeper.close.remote()) for keeper in keepers))
 
 
-async def _stay_pending(wanted: dict[str, Any]) -> None:
+async def _stay_pending(demand: dict[str, Any]) -> None:
     """Keep a placement group while there is no room for it: once there is, it is a replica's."""
-    group = make_group([wanted["bundle"]], bundle_label_selector=[wanted["labels"]] if wanted["labels"] else None)
+    group = make_group([demand["bundle"]], bundle_label_selector=[demand["labels"]] if demand["labels"] else None)
     try:
         await group.ready()
     finally:
