@@ -245,6 +245,7 @@ def _survive(run: _Run, seed: int, points: int, kinds: tuple[str, ...]) -> Repor
     report.twice = sum(count > 1 for count in runs.values())
     report.failed = sum(state == "failed" for state in states.values())
     report.seconds = time.monotonic() - began
+    log.info("%s", report.as_json())
     assert run.up.stop() == 0, run.up.log
     return report
 
