@@ -122,7 +122,7 @@ async def _serve(
     assert task is not None
     loop.add_signal_handler(signal.SIGTERM, task.cancel)
     platform = Platform(settings, builder, make_nodes)
-    os.environ[PLATFORM_VARIABLE] = platform.store.id  # so that builds' processes are orphans too
+    os.environ[PLATFORM_VARIABLE] = platform.identity.id  # so that builds' processes are orphans too
     try:
         for line in await platform.start():
             console.print(line)

@@ -21,7 +21,7 @@ from bananastand.task_set import TaskSet
 from .build_packs import BuildPacks, RestoringNodes, store_quietly
 from .building.deployer import Builder, Deployer
 from .building.rebuilds import rebuild_missing
-from .errors import PlatformError, Refused
+from .errors import PlatformError, Refused, StoreError
 from .metrics import Metrics
 from .nodes import Nodes
 from .reclaiming import prune_regularly, remove_project_files
@@ -38,16 +38,16 @@ from .store.blob_storage import BlobStorage
 from .store.bodies import BodyReceiver, FileBody
 from .store.builds import Build, Builds
 from .store.calls import JSON_BODY, Calls
-from .store.database import Store
-from .store.database_guard import check_database, note_start, note_stop
 from .store.directory import lock_directory
 from .store.identity import identity_of, settle
 from .store.keys import Keys
 from .store.logs import Log
+from .store.opening import close_store, open_store
 from .store.private_files import make_folder, make_private
 from .store.projects import Project, Projects
 from .store.relocation import relocate
 from .store.storable import check_text
+from .store.store import Store
 from .store.uploads import Uploads
 
 __all__ = ["MakeNodes", "Platform"]
@@ -70,22 +70,22 @@ class Platform:
         settings: How it behaves.
         builder: Builds what is deployed.
         make_nodes: Makes the nodes of its replicas from the settings and the id of the data directory.
+        store: Its database, of which this is the active front; None to open the one of the settings.
 
     Raises:
-        Conflict: Another supervisor holds the directory.
+        Conflict: Another supervisor holds the directory, or the database.
         StoreError: Its database cannot be used.
     """
 
-    def __init__(self, settings: Settings, builder: Builder, make_nodes: MakeNodes = LocalMachine) -> None:
+    def __init__(
+        self, settings: Settings, builder: Builder, make_nodes: MakeNodes = LocalMachine, *, store: Store | None = None
+    ) -> None:
         make_folder(settings.data).chmod(0o700)  # one that was made by hand is closed to others too
         self.settings = settings
         self._lock = lock_directory(settings.data)
         try:
             self.identity = identity_of(settings.data)
-            check_database(settings.data)
-            self.store = Store(settings.data / "stand.sqlite")
-            note_start(settings.data)
-            self.store.identify(self.identity.id)
+            self.store = store or open_store(settings, self.identity.id)
             self.blobs = BlobStorage(settings.data, settings.blobs, self.store.team, settings.keep_results)
             self.keys, self.projects, self.builds = Keys(self.store), Projects(self.store), Builds(self.store)
         except (PlatformError, OSError):
@@ -95,7 +95,7 @@ class Platform:
         self._logs: dict[str, Log] = {}
         self.calls = Calls(self.store, self.blobs.bodies)
         self.bodies = BodyReceiver(self.blobs.bodies, settings.max_uploads)
-        self.pool = Pool(settings, self.store.id, self._log_line, nodes=make_nodes(settings, self.store.id))
+        self.pool = Pool(settings, self.identity.id, self._log_line, nodes=make_nodes(settings, self.identity.id))
         self.build_packs: BuildPacks | None = None
         if self.blobs.packs is not None:
             self.build_packs = BuildPacks(settings.data, self.blobs.packs)
@@ -126,7 +126,7 @@ class Platform:
             Sentences about what an earlier supervisor left.
         """
         await self.blobs.check()
-        messages = await asyncio.to_thread(end_orphans, self.store.id)
+        messages = await asyncio.to_thread(end_orphans, self.identity.id)
         messages += await self.pool.nodes.open()
         if (earlier := self.identity.moved_from) is not None:
             await asyncio.to_thread(relocate, self.store, self.settings.data, earlier)
@@ -134,8 +134,8 @@ class Platform:
             messages.append(f"the data directory was {earlier} before: its paths are mended")
         for name in PRIVATE_FOLDERS:  # an earlier version may have left them readable
             await asyncio.to_thread(make_private, self.settings.data / name)
-        self.calls.sweep()
-        if calls := self.dispatcher.recover():
+        await self.calls.sweep()
+        if calls := await self.dispatcher.recover():
             messages.append(f"took up {calls} calls that were not over")
         if builds := await self.deployer.recover():
             messages.append(f"took up {builds} builds that were not over")
@@ -164,8 +164,9 @@ class Platform:
         for log in self._logs.values():
             log.close()
         await self.blobs.close()
-        self.store.close()
-        note_stop(self.settings.data)
+        with suppress(StoreError):  # it is logged what is not written
+            await self.store.finish()
+        close_store(self.settings, self.store)
         os.close(self._lock)
 
     def deploy(

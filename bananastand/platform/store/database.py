@@ -1,4 +1,4 @@
-"""The database of a data directory: opening, migrations and transactions.
+"""The database of a data directory in SQLite: opening, migrations and transactions.
 
 SQLite in WAL mode. A committed transaction survives a killed process; once its caller has waited for the disk, it
 survives a power cut too. The short writes of calls are committed on the event loop, and a thread of its own (`writer`)
@@ -14,7 +14,7 @@ import os
 import sqlite3
 import threading
 import uuid
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,9 +26,10 @@ from sqlalchemy.pool import NullPool
 from ..errors import Conflict, Refused, StoreError, StoreFull
 from . import tables
 from .private_files import make_folder, open_private
+from .store import Store
 from .writer import Writer, committed, driver_of, is_locked
 
-__all__ = ["STEPS", "Store", "upgrade"]
+__all__ = ["STEPS", "SqliteStore", "upgrade"]
 
 OPEN_TIMEOUT = 5.0  # seconds to wait for another program's lock at the start
 LOCK_TIMEOUT = 0.25  # seconds that the event loop waits for the writer, which has the lock for a few milliseconds
@@ -93,7 +94,6 @@ def _index_unfinished_calls(connection: Connection) -> None:
         index.create(connection, checkfirst=True)
 
 
-# Step n migrates a database from version n to n + 1. Released steps never change.
 def _add_resources(connection: Connection) -> None:
     """Store what a replica of a project takes of its node."""
     if "labels" in [row.name for row in connection.execute(text("PRAGMA table_info(projects)"))]:
@@ -102,6 +102,8 @@ def _add_resources(connection: Connection) -> None:
         connection.execute(text(f"ALTER TABLE projects ADD COLUMN {column}"))
 
 
+# Step n migrates a database from version n to n + 1. Released steps never change. A database of PostgreSQL begins at
+# the newest step: those from the ninth on run on both, so they ask `sqlalchemy.inspect` and not a PRAGMA.
 STEPS: Sequence[Step] = (
     _create_tables,
     _add_concurrency,
@@ -114,8 +116,8 @@ STEPS: Sequence[Step] = (
 )
 
 
-class Store:
-    """An open database.
+class SqliteStore(Store):
+    """An open database of SQLite.
 
     Args:
         path: Its file, which is created if it does not exist.
@@ -209,6 +211,11 @@ class Store:
         except DBAPIError as error:
             raise _as_store_error(error, self.path) from error
 
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Read with `work` at once. Raises StoreError."""
+        with self.reading() as connection:
+            return work(connection)
+
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` on the writer's thread, in a transaction that it may share with others, and wait for the disk.
 
@@ -267,6 +274,14 @@ class Store:
         finally:
             self._lock.release()
 
+    def execute(self, connection: Connection, statement: str, row: Mapping[str, Any]) -> int:
+        """Execute one statement with the driver, and return how many rows it has changed."""
+        return driver_of(connection).execute(statement, row).rowcount
+
+    def insert(self, connection: Connection, statement: str, row: Mapping[str, Any]) -> int:
+        """Execute an INSERT with the driver, and return the number of the new row."""
+        return driver_of(connection).execute(statement, row).lastrowid or 0
+
     @contextmanager
     def _translated_errors(self) -> Generator[None]:
         try:
@@ -282,6 +297,9 @@ class Store:
             with self.transaction() as connection:
                 connection.execute(update(tables.facts).where(tables.facts.c.name == "stand").values(value=id))
             self.id = id
+
+    async def finish(self) -> None:
+        """Do nothing: `close` finishes all writes."""
 
     def close(self) -> None:
         """Finish all writes and close. Nothing may be read or written afterwards."""
