@@ -12,10 +12,12 @@ from .demo import demo
 from .deploy import deploy
 from .disk import df, prune
 from .doctor import doctor
+from .export import export
 from .init import init
 from .inspect import inspect
 from .join import join
 from .keys import build_keys
+from .migrate import migrate
 from .mocks import coverage, mocks
 from .models import models
 from .nodes import build_nodes
@@ -59,12 +61,14 @@ def build() -> typer.Typer:
         builds,
         scale,
         rollback,
+        export,
         cancel,
         rm,
         df,
         prune,
         backup,
         restore,
+        migrate,
     ):
         app.command(rich_help_panel="The local Banana")(command)
     app.add_typer(build_keys(), name="keys", rich_help_panel="The local Banana")

@@ -26,7 +26,7 @@ from servers import free_port
 __all__ = ["PostgresServer", "database", "postgres_server"]
 
 OPTIONS = {
-    "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "60",
+    "fsync": "off", "full_page_writes": "off", "max_connections": "60",
     "listen_addresses": "127.0.0.1", "shared_buffers": "32MB", "autovacuum": "off",
 }  # fmt: skip
 

@@ -270,6 +270,9 @@ class Calls:
 
         def write(connection: Connection) -> bool:
             is_new = self._store.execute(connection, END, row) > 0
+            if not is_new and connection.scalar(select(T.id).where(T.id == call.id)) is None:
+                self._store.insert(connection, ADD, _new_row(call, None))  # a server's crash has undone its row
+                is_new = self._store.execute(connection, END, row) > 0
             if is_new:
                 self._store.execute(connection, COUNT, usage)
             return is_new
