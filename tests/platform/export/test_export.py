@@ -29,7 +29,8 @@ IMAGES = {
 }
 APP = AppDescription(
     name="my_app", version="5b1d6f0e-0000-4000-8000-000000000000", kind="container", image="localhost/x:build",
-    port=8000, health="/healthcheck", environment={"MODEL": "fruitstand", "PRICE": "$5 or $(HOME)", "PORT": "8000"},
+    port=8000, health="/healthcheck",
+    environment={"MODEL": "fruitstand", "PRICE": "$5 or $(HOME)", "PORT": "8000"},
     secrets=("HF_TOKEN", "S3_KEY"), concurrency=2, timeout=900, start_timeout=600, min_replicas=0, max_replicas=3,
     idle_timeout=30, gpus=1, memory_mb=16384, labels={"gpu": "a100"},
 )  # fmt: skip
