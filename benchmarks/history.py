@@ -108,7 +108,11 @@ async def running(data: Path, options: argparse.Namespace, calls: int) -> Any:
 
 async def fill(platform: Platform, count: int, calls: int) -> None:
     """Write projects, builds, usage and finished calls."""
-    projects, now = [platform.projects.create(f"project-{number}") for number in range(count)], time.time()
+    projects, now = list[Project](), time.time()
+    for number in range(count):
+        projects.append(platform.projects.create(f"project-{number}"))
+        if number % 20 == 0:
+            await platform.store.flush()
     builds = [
         {"id": str(uuid.uuid4()), "number": number, "project_id": projects[number % count].id, "state": "live",
          "source": "https://example.com/app.git", "environment": {}, "secrets": {}, "attempts": 1, "created": now,
