@@ -30,6 +30,7 @@ from .call_runner import CallRunner
 from .pending_call import PendingCall, Session
 from .project_queue import ProjectQueue
 from .recovery import recover
+from .repeat_id import REPEAT_ID
 from .request_check import check_request
 
 __all__ = ["Dispatcher"]
@@ -109,6 +110,7 @@ class Dispatcher:
             raise TooLarge(f"the body is longer than {self._settings.max_body} bytes")
         request = ReplicaRequest(method, route, headers, body)
         check_request(request, run_id)
+        request_id = request_id or REPEAT_ID.get()
         digest = fingerprint(request_id, request) if request_id else None
         if digest is not None:
             if pending := self._registry.repeated(project, digest):
@@ -152,7 +154,7 @@ class Dispatcher:
 
     def is_repeat(self, project: Project, request: ReplicaRequest, request_id: str | None) -> bool:
         """Return whether this request was made before under this id."""
-        return self._registry.is_repeat(project, request, request_id)
+        return self._registry.is_repeat(project, request, request_id or REPEAT_ID.get())
 
     async def find(self, id: str) -> PendingCall | None:
         """Return the call with this call id or run id, over or not; None if there is none."""
