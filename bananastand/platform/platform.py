@@ -18,7 +18,7 @@ from typing import Any
 
 from .building.deployer import Builder, Deployer
 from .building.rebuilds import rebuild_missing
-from .errors import PlatformError, Refused
+from .errors import PlatformError, Refused, StoreError
 from .metrics import Metrics
 from .reclaiming import prune_regularly, remove_project_files
 from .replicas.client import Headers
@@ -97,6 +97,7 @@ class Platform:
         self.builds.on_change.append(self.metrics.count_build)
         self.projects.on_change.append(lambda project, exists: self._notify_scaling())
         self._tasks: list[asyncio.Task[None]] = []
+        self._is_finished = False
 
     async def start(self) -> list[str]:
         """End orphaned processes, take up unfinished calls and builds, and begin to supervise.
@@ -125,16 +126,25 @@ class Platform:
         """End the wait of all callers, because the platform is about to stop; `close` must follow."""
         self.dispatcher.release_waiters()
 
+    async def finish(self) -> None:
+        """End all work but that of replicas, with a row for every call that goes on; `close` must follow."""
+        if self._is_finished:
+            return
+        self._is_finished = True
+        for task in self._tasks:
+            task.cancel()
+        await self.deployer.close()
+        await self.dispatcher.close()
+        with suppress(StoreError):
+            await self.store.flush()
+
     async def close(self, grace: float | None = None) -> None:
         """Stop everything. Running calls go back to the queue, for the next start of this data directory.
 
         Args:
             grace: Seconds that replicas have to stop; None for the setting.
         """
-        for task in self._tasks:
-            task.cancel()
-        await self.deployer.close()
-        await self.dispatcher.close()
+        await self.finish()
         await self.pool.stop_all(self.settings.stop_grace if grace is None else grace)
         for log in self._logs.values():
             log.close()
