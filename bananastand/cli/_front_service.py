@@ -15,6 +15,7 @@ from rich.console import Console
 from bananastand import __version__
 from bananastand.asgi.listening import listen
 from bananastand.platform.building.deployer import Builder
+from bananastand.platform.errors import Conflict
 from bananastand.platform.fronts.door import Door
 from bananastand.platform.fronts.front import Front
 from bananastand.platform.fronts.membership import Membership
@@ -61,8 +62,7 @@ async def open_front(
 
     Raises:
         StoreError: The database cannot be reached.
-        Conflict: The other fronts run another version, or the data directory is in use.
-        OSError: The port of `--advertise` cannot be opened.
+        Conflict: The other fronts run another version, or the data directory or the port is in use.
     """
     database = settings.database or ""
     make_folder(settings.data).chmod(0o700)
@@ -151,15 +151,18 @@ class ActiveFront:
 
 
 def _door(advertise: str | None) -> socket.socket:
-    """Return a socket for the other fronts: on this machine alone where no URL is advertised. Raises OSError."""
+    """Return a socket for the other fronts: on this machine alone where no URL is advertised. Raises Conflict."""
     if advertise is None:
         return listen(LOOPBACK, 0)
     parts = urlsplit(advertise)
     host, port = parts.hostname or "", parts.port or 0
-    try:
+    with contextlib.suppress(OSError):
         return listen(host, port)
-    except OSError:  # a name of a load balancer, or an address that another machine translates
-        return listen(WILDCARD, port)
+    try:
+        return listen(WILDCARD, port)  # another machine translates the address
+    except OSError as error:
+        reason = f"cannot listen on {error.filename}: {error.strerror}"
+        raise Conflict(f"{reason}; advertise another port: --advertise https://{host}:{port + 1}") from error
 
 
 async def _until_known(front: Front) -> None:
