@@ -139,8 +139,8 @@ async def _rows(connection: AsyncConnection[Any], query: str, parameters: tuple[
 
 def unreachable(error: BaseException) -> StoreError:
     """Return the error for a database that cannot be reached, without the password of its address."""
-    text = str(error).strip().splitlines()
-    return StoreError(f"the database cannot be reached: {text[-1] if text else type(error).__name__}")
+    lines = str(error).strip().splitlines()
+    return StoreError(f"the database cannot be reached: {lines[0] if lines else type(error).__name__}")
 
 
 def address_of(url: str) -> tuple[str, int]:
