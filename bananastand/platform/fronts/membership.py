@@ -40,7 +40,7 @@ LEAVE = "DELETE FROM fronts WHERE id = %s"
 LEAD = """
 INSERT INTO active_front (epoch, front, name, url, ready, since)
 VALUES (%(epoch)s, %(front)s, %(name)s, %(url)s, %(ready)s, clock_timestamp())
-ON CONFLICT (only) DO UPDATE SET epoch = excluded.epoch, front = excluded.front, name = excluded.name,
+ON CONFLICT (single) DO UPDATE SET epoch = excluded.epoch, front = excluded.front, name = excluded.name,
 url = excluded.url, ready = excluded.ready, since = excluded.since WHERE active_front.epoch <= excluded.epoch
 """
 
