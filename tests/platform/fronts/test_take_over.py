@@ -1,0 +1,111 @@
+"""A front that stands by takes over from one that dies, freezes or stops, and no caller loses its call."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ends import Ends
+from several_fronts import FrontProcess, Fronts, wait_for
+
+TAKE_OVER = 5.0  # seconds, of which a front that is frozen keeps its lease for the most
+CALL = "/stand/v1/projects/app/call/"
+
+
+@pytest.fixture(scope="module")
+def fronts(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fronts]:
+    running = Fronts(tmp_path_factory.mktemp("fronts"), database)
+    try:
+        running.deploy(running.all[0])
+        yield running
+    finally:
+        running.close()
+
+
+@pytest.fixture
+def pair(fronts: Fronts) -> tuple[FrontProcess, FrontProcess]:
+    """The active front, and one that stands by."""
+    alive = [front for front in fronts.all if front.process.poll() is None]
+    wait_for(lambda: any(front.role == "active" for front in alive))
+    (active,) = [front for front in alive if front.role == "active"]
+    others = [front for front in alive if front is not active]
+    return active, others[0] if others else fronts.add_standby()
+
+
+def call(front: FrontProcess, value: Any) -> Any:
+    answer = front.http.post(CALL, json=value)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["got"]
+
+
+def begun(executor: ThreadPoolExecutor, front: FrontProcess, count: int, seconds: float) -> list[Future[Any]]:
+    """Calls through a front, the first of which is in a replica."""
+    waiting = [executor.submit(call, front, {"number": number, "seconds": seconds}) for number in range(count)]
+    wait_for(lambda: front.http.get("/stand/v1/projects/app").json()["running"])
+    return waiting
+
+
+def test_callers_of_a_front_that_stands_by_outlive_the_active_one(
+    pair: tuple[FrontProcess, FrontProcess], ends: Ends
+) -> None:
+    active, standby = pair
+    with ThreadPoolExecutor(8) as executor:
+        waiting = begun(executor, standby, 8, 0.4)
+        active.kill()
+        killed = time.monotonic()
+        wait_for(lambda: standby.role == "active")
+        assert time.monotonic() - killed < TAKE_OVER
+        assert sorted(one.result()["number"] for one in waiting) == list(range(8))
+
+    assert set(ends.counts().values()) == {1}
+    assert len(ends.counts()) == 8, "a call that was sent again is the same call"
+
+
+def test_a_frozen_front_is_replaced_and_writes_nothing_when_it_wakes(
+    pair: tuple[FrontProcess, FrontProcess], ends: Ends
+) -> None:
+    active, standby = pair
+    before = ends.counts()
+    with ThreadPoolExecutor(4) as executor:
+        waiting = begun(executor, standby, 4, 0.5)
+        active.pause()
+        frozen = time.monotonic()
+        wait_for(lambda: standby.role == "active")
+        assert time.monotonic() - frozen < TAKE_OVER
+        assert sorted(one.result()["number"] for one in waiting) == [0, 1, 2, 3]
+        active.resume()
+        wait_for(lambda: active.role == "standby")
+
+    counts = {call: count for call, count in ends.counts().items() if call not in before}
+    assert len(counts) == 4
+    assert set(counts.values()) == {1}
+    assert call(active, {"through": "the one that was frozen"}) == {"through": "the one that was frozen"}
+
+
+def test_a_front_that_is_stopped_hands_its_callers_over(pair: tuple[FrontProcess, FrontProcess]) -> None:
+    active, standby = pair
+    with ThreadPoolExecutor(4) as executor:
+        waiting = begun(executor, standby, 4, 0.5)
+        assert active.stop() == 0, active.log
+        assert sorted(one.result()["number"] for one in waiting) == [0, 1, 2, 3]
+
+
+def test_a_start_that_was_acknowledged_is_checked_at_the_next_front(
+    pair: tuple[FrontProcess, FrontProcess], fronts: Fronts
+) -> None:
+    active, standby = pair
+    body = {"apiKey": fronts.key, "modelKey": "app", "modelInputs": {"seconds": 1}, "startOnly": True}
+    started = standby.http.post("/banana/start/v4", json=body).json()
+    active.kill()
+
+    check = {"apiKey": fronts.key, "callID": started["callID"], "longPoll": True}
+    checked = standby.http.post("/banana/check/v4", json=check).json()
+
+    assert checked["message"] == "success", checked
+    assert checked["modelOutputs"][0]["got"] == {"seconds": 1}
