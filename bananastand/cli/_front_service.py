@@ -76,6 +76,7 @@ async def open_front(
         platform = Platform(settings, builder, store)
         try:
             os.environ[PLATFORM_VARIABLE] = platform.identity.id
+            platform.fronts = membership.fronts
             for line in await platform.start():
                 console.print(line, markup=False)
             app, _ = platform_application(platform, options, fronts, url, secure)

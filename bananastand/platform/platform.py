@@ -10,7 +10,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 from .building.deployer import Builder, Deployer
 from .building.rebuilds import rebuild_missing
 from .errors import PlatformError, Refused, StoreError
+from .fronts.rows import FrontRow
 from .metrics import Metrics
 from .reclaiming import prune_regularly, remove_project_files
 from .replicas.client import Headers
@@ -62,6 +63,9 @@ class Platform:
         settings: How it behaves.
         builder: Builds what is deployed.
 
+    Attributes:
+        fronts: Lists the fronts that share the database, if it is one that several share.
+
     Raises:
         Conflict: Another supervisor holds the directory.
         StoreError: Its database cannot be used.
@@ -98,6 +102,7 @@ class Platform:
         self.projects.on_change.append(lambda project, exists: self._notify_scaling())
         self._tasks: list[asyncio.Task[None]] = []
         self._is_finished = False
+        self.fronts: Callable[[], Awaitable[Sequence[FrontRow]]] | None = None
 
     async def start(self) -> list[str]:
         """End orphaned processes, take up unfinished calls and builds, and begin to supervise.
@@ -121,6 +126,12 @@ class Platform:
         self._tasks = [asyncio.create_task(self.scaling.run()), asyncio.create_task(self._delete_expired_results())]
         self._tasks.append(asyncio.create_task(prune_regularly(self)))
         return messages
+
+    async def list_fronts(self) -> Sequence[FrontRow]:
+        """Return all fronts that run; none where the database is this platform's own, or cannot be reached."""
+        with suppress(StoreError):
+            return await self.fronts() if self.fronts is not None else ()
+        return ()
 
     def release_waiters(self) -> None:
         """End the wait of all callers, because the platform is about to stop; `close` must follow."""

@@ -23,6 +23,7 @@ class Ends:
     def __init__(self, database: str) -> None:
         self._connection = psycopg.connect(database, autocommit=True)
         self._connection.execute(COUNT)
+        self._connection.execute("DELETE FROM ends")
 
     def counts(self) -> dict[str, int]:
         """How often each call ended."""

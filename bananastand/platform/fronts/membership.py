@@ -20,7 +20,8 @@ from psycopg.conninfo import make_conninfo
 
 from ..errors import StoreError
 from .authority import Authority, shared_authority
-from .register import FrontRow, Registration, check_skew, create_tables, list_fronts, register, unreachable
+from .register import Registration, check_skew, create_tables, list_fronts, register, unreachable
+from .rows import FrontRow
 
 __all__ = ["Leader", "Membership"]
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..errors import Conflict, StoreError
+from .rows import FrontRow
 
 if TYPE_CHECKING:  # PostgreSQL's driver is imported by those who use it
     from psycopg import AsyncConnection
 
 __all__ = [
     "PROTOCOL",
-    "FrontRow",
     "Registration",
     "address_of",
     "check_skew",
@@ -82,23 +82,6 @@ class Registration:
     def new(cls, name: str, url: str, version: str, schema: int) -> Registration:
         """Return the registration of a front that starts."""
         return cls(str(uuid.uuid4()), name, url, version, schema)
-
-
-@dataclass(frozen=True, slots=True)
-class FrontRow:
-    """A front as the others see it.
-
-    Attributes:
-        started: Seconds since 1970.
-        silent: Seconds since its last sign of life.
-    """
-
-    name: str
-    url: str
-    version: str
-    active: bool
-    started: float
-    silent: float
 
 
 async def create_tables(connection: AsyncConnection[Any]) -> None:
