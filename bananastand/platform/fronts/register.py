@@ -38,8 +38,8 @@ CREATE TABLE IF NOT EXISTS fronts (
     started timestamptz NOT NULL DEFAULT clock_timestamp(), seen timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE TABLE IF NOT EXISTS active_front (
-    single boolean PRIMARY KEY DEFAULT true CHECK (single), epoch bigint NOT NULL, front text NOT NULL, name text NOT NULL,
-    url text NOT NULL, ready boolean NOT NULL, since timestamptz NOT NULL
+    single boolean PRIMARY KEY DEFAULT true CHECK (single), epoch bigint NOT NULL, front text NOT NULL,
+    name text NOT NULL, url text NOT NULL, ready boolean NOT NULL, since timestamptz NOT NULL
 );
 CREATE TABLE IF NOT EXISTS front_authority (
     single boolean PRIMARY KEY DEFAULT true CHECK (single), certificate text NOT NULL, key text NOT NULL

@@ -15,8 +15,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from several_fronts import FrontProcess, Fronts, wait_for
 from servers import free_port
+from several_fronts import FrontProcess, Fronts, wait_for
 
 CALL = "/stand/v1/projects/app/call"
 
@@ -49,11 +49,12 @@ def test_banana_run_start_and_check_work_through_a_standby(pair: Pair) -> None:
 
     run = http.post("/banana/run/app/", json={"n": 1}, headers=key)
     started = http.post("/banana/start/v4", json=body).json()
-    checked = http.post("/banana/check/v4", json={"apiKey": pair.fronts.key, "callID": started["callID"]}).json()
+    check = {"apiKey": pair.fronts.key, "callID": started["callID"], "longPoll": True}
+    checked = http.post("/banana/check/v4", json=check).json()
 
     assert run.json()["got"] == {"n": 1}
     assert run.headers["x-banana-call-id"]
-    assert started["modelOutputs"][0]["got"] == checked["modelOutputs"][0]["got"] == {"n": 1}
+    assert checked["modelOutputs"][0]["got"] == {"n": 1}
 
 
 def test_an_app_gets_what_the_caller_sent_and_the_caller_its_answer(pair: Pair) -> None:
@@ -61,7 +62,11 @@ def test_an_app_gets_what_the_caller_sent_and_the_caller_its_answer(pair: Pair) 
     headers = {"content-type": "image/x-odd", "x-banana-request-id": "mine"}
 
     sent = pair.standby.http.put("/stand/v1/projects/echo/call/a%2Fb?x=%20", content=b"hello", headers=headers).json()
-    octets = pair.standby.http.post("/stand/v1/projects/echo/call/octets", content=content, headers=headers)
+    octets = pair.standby.http.post(
+        "/banana/run/echo/octets",
+        content=content,
+        headers={**headers, "x-banana-request-id": "other", "x-banana-api-key": pair.fronts.key},
+    )
     sets = pair.standby.http.get("/stand/v1/projects/echo/call/sets")
     head = pair.standby.http.head("/stand/v1/projects/echo/call/sets")
 
@@ -170,11 +175,9 @@ def test_the_door_between_fronts_opens_to_holders_of_a_certificate_only(pair: Pa
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
 
-    with pytest.raises(OSError), socket.create_connection((address[0], int(address[1])), 5) as plain:  # noqa: PT011
-        with context.wrap_socket(plain) as secure:
-            secure.sendall(b"GET /stand/v1/projects HTTP/1.1\r\nhost: localhost\r\n\r\n")
-            if not secure.recv(100):
-                raise ConnectionResetError
+    with socket.create_connection((address[0], int(address[1])), 5) as plain:
+        with context.wrap_socket(plain) as secure, pytest.raises(ssl.SSLError, match="certificate required"):
+            secure.recv(100)
 
 
 def test_a_header_of_the_fronts_own_is_worth_nothing_from_a_caller(pair: Pair) -> None:
