@@ -45,6 +45,11 @@ class PlatformVariables(_Variables):
         validation_alias="XDG_DATA_HOME",
         description="The user's data folder. Default: `~/.local/share`.",
     )
+    database: SecretStr | None = Field(
+        default=None,
+        validation_alias="BANANASTAND_DATABASE",
+        description="A PostgreSQL database, as `postgresql://user@host/name`. Default: SQLite in the data directory.",
+    )
     gpus: str | None = Field(
         default=None,
         validation_alias="CUDA_VISIBLE_DEVICES",

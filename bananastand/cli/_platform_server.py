@@ -163,7 +163,7 @@ async def _opened(
         return await open_front(options, settings, builder, fronts, url, secure, console)
     platform = Platform(settings, builder)
     try:
-        os.environ[PLATFORM_VARIABLE] = platform.store.id  # so that builds' processes are orphans too
+        os.environ[PLATFORM_VARIABLE] = platform.identity.id  # so that builds' processes are orphans too
         for line in await platform.start():
             console.print(line)
         app, dialect = platform_application(platform, options, fronts, url, secure)

@@ -34,16 +34,16 @@ from .store.blobs import Blobs
 from .store.bodies import BodyReceiver, FileBody
 from .store.builds import Build, Builds
 from .store.calls import JSON_BODY, Calls
-from .store.database import Store
-from .store.database_guard import check_database, note_start, note_stop
 from .store.directory import lock_directory
 from .store.identity import identity_of, settle
 from .store.keys import Keys
 from .store.logs import Log
+from .store.opening import close_store, open_store
 from .store.private_files import make_folder, make_private
 from .store.projects import Project, Projects
 from .store.relocation import relocate
 from .store.storable import check_text
+from .store.store import Store
 
 __all__ = ["Platform"]
 
@@ -62,25 +62,23 @@ class Platform:
     Args:
         settings: How it behaves.
         builder: Builds what is deployed.
+        store: Its database, of which this is the active front; None to open the one of the settings.
 
     Attributes:
         fronts: Lists the fronts that share the database, if it is one that several share.
 
     Raises:
-        Conflict: Another supervisor holds the directory.
+        Conflict: Another supervisor holds the directory, or the database.
         StoreError: Its database cannot be used.
     """
 
-    def __init__(self, settings: Settings, builder: Builder) -> None:
+    def __init__(self, settings: Settings, builder: Builder, store: Store | None = None) -> None:
         make_folder(settings.data).chmod(0o700)  # one that was made by hand is closed to others too
         self.settings = settings
         self._lock = lock_directory(settings.data)
         try:
             self.identity = identity_of(settings.data)
-            check_database(settings.data)
-            self.store = Store(settings.data / "stand.sqlite")
-            note_start(settings.data)
-            self.store.identify(self.identity.id)
+            self.store = store or open_store(settings, self.identity.id)
             self.keys, self.projects, self.builds = Keys(self.store), Projects(self.store), Builds(self.store)
         except (PlatformError, OSError):
             os.close(self._lock)
@@ -89,7 +87,7 @@ class Platform:
         self._logs: dict[str, Log] = {}
         blobs = Blobs(settings.data / "bodies")
         self.calls, self.bodies = Calls(self.store, blobs), BodyReceiver(blobs, settings.max_uploads)
-        self.pool = Pool(settings, self.store.id, self._log_line)
+        self.pool = Pool(settings, self.identity.id, self._log_line)
         self.dispatcher = Dispatcher(settings, self.calls, self.projects, self.pool)
         self.deployer = Deployer(settings, self.projects, self.builds, self.pool, builder, self._notify_scaling)
         self.scaling = ScalingLoop(
@@ -110,15 +108,15 @@ class Platform:
         Returns:
             Sentences about what an earlier supervisor left.
         """
-        messages = await asyncio.to_thread(end_orphans, self.store.id)
+        messages = await asyncio.to_thread(end_orphans, self.identity.id)
         if (earlier := self.identity.moved_from) is not None:
             await asyncio.to_thread(relocate, self.store, self.settings.data, earlier)
             settle(self.settings.data, self.identity)
             messages.append(f"the data directory was {earlier} before: its paths are mended")
         for name in PRIVATE_FOLDERS:  # an earlier version may have left them readable
             await asyncio.to_thread(make_private, self.settings.data / name)
-        self.calls.sweep()
-        if calls := self.dispatcher.recover():
+        await self.calls.sweep()
+        if calls := await self.dispatcher.recover():
             messages.append(f"took up {calls} calls that were not over")
         if builds := await self.deployer.recover():
             messages.append(f"took up {builds} builds that were not over")
@@ -159,8 +157,9 @@ class Platform:
         await self.pool.stop_all(self.settings.stop_grace if grace is None else grace)
         for log in self._logs.values():
             log.close()
-        self.store.close()
-        note_stop(self.settings.data)
+        with suppress(StoreError):  # it is logged what is not written
+            await self.store.finish()
+        close_store(self.settings, self.store)
         os.close(self._lock)
 
     def deploy(

@@ -8,12 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
-
 from .building.environments.environment_cache import remove_environment
 from .errors import PlatformError
 from .http.git_wire import exit_status
-from .store import tables
 from .store.builds import FINAL_STATES
 from .store.disk_usage import Part, parts_of
 from .store.retention import Expendable, Inventory, expendable, over_budget
@@ -39,7 +36,7 @@ async def prune(platform: Platform, *, dry_run: bool = False) -> list[Expendable
         What was deleted, or would be.
     """
     data, settings = platform.settings.data, platform.settings
-    known = _known(platform)
+    known = await _known(platform)
     items = await asyncio.to_thread(expendable, data, known, settings)
     if settings.disk_budget is not None:
         parts, _ = await asyncio.to_thread(parts_of, data)
@@ -50,7 +47,7 @@ async def prune(platform: Platform, *, dry_run: bool = False) -> list[Expendable
     deleted = list[Expendable]()
     for item in items:
         if item.build is not None:
-            if item.build.id in _known(platform).in_use:  # it has come into use meanwhile
+            if item.build.id in (await _known(platform)).in_use:  # it has come into use meanwhile
                 continue
             await platform.deployer.forget(item.build)
         else:
@@ -77,21 +74,18 @@ async def disk_of(platform: Platform) -> tuple[list[Part], int, list[Expendable]
 
 async def remove_project_files(platform: Platform, project: Project) -> None:
     """Delete the files of a project's calls and its git repository, before its rows are deleted."""
-    table = tables.calls
-    with platform.store.reading() as connection:
-        calls = connection.scalars(select(table.c.id).where(table.c.project_id == project.id)).all()
+    calls = await platform.calls.ids(project)
     bodies = platform.settings.data / "bodies"
     await asyncio.to_thread(_remove_all, [bodies / f"{id}.{kind}" for id in calls for kind in ("body", "answer")])
     await asyncio.to_thread(_remove, platform.settings.data / "git" / f"{project.name}.git")
 
 
-def _known(platform: Platform) -> Inventory:
+async def _known(platform: Platform) -> Inventory:
     builds = tuple(platform.builds.list())
     in_use = {build.id for build in builds if build.state not in FINAL_STATES}
     in_use |= {project.live for project in platform.projects.list() if project.live}
     in_use |= {replica.deployment.id for replica in platform.pool.replicas.values()}
-    with platform.store.reading() as connection:
-        calls = frozenset(connection.scalars(select(tables.calls.c.id)))
+    calls = await platform.calls.ids()
     names = {project.id: project.name for project in platform.projects.list()}
     return Inventory(builds, frozenset(in_use), names, calls, idle=all(build.state in FINAL_STATES for build in builds))
 

@@ -20,7 +20,7 @@ from bananastand.platform.settings import Settings
 from bananastand.platform.store.blobs import Blobs
 from bananastand.platform.store.builds import Builds
 from bananastand.platform.store.calls import Calls
-from bananastand.platform.store.database import Store
+from bananastand.platform.store.database import SqliteStore
 from bananastand.platform.store.projects import Project, Projects
 from bananastand.platform.store.writer import Writer, _Write  # pyright: ignore[reportPrivateUsage]
 
@@ -42,7 +42,7 @@ BEGIN INSERT INTO changed_ends VALUES (OLD.id); END;
 
 def prepare(data: Path, world: World) -> None:
     """Create a data directory with a project and its live version."""
-    store = Store(data / "stand.sqlite")
+    store = SqliteStore(data / "stand.sqlite")
     projects, builds, profile = Projects(store), Builds(store), world.profile
     project = projects.create(
         NAME, min_replicas=profile.replicas_least, max_replicas=profile.replicas_most,
@@ -70,7 +70,7 @@ class SimulatedPlatform:
             background_timeout=20.0, liveness_interval=3.0, liveness_timeout=6.0,
         )  # fmt: skip
         self.writes, self._kill_after = 0, kill_after
-        self.store = Store(data / "stand.sqlite", make_writer=self._make_writer)
+        self.store = SqliteStore(data / "stand.sqlite", make_writer=self._make_writer)
         self._peek = sqlite3.connect(data / "stand.sqlite")
         self.projects, self.builds = Projects(self.store), Builds(self.store)
         self.calls = Calls(self.store, Blobs(data / "bodies"))
@@ -90,10 +90,10 @@ class SimulatedPlatform:
         """The only project."""
         return self.projects.named(NAME)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Take up what an earlier life has left, and begin to supervise."""
-        self.calls.sweep()
-        taken_up = self.dispatcher.recover()
+        await self.calls.sweep()
+        taken_up = await self.dispatcher.recover()
         self._world.note("platform", f"starts and takes up {taken_up} calls")
         self._scaling = asyncio.create_task(self.scaling.run())
 

@@ -138,7 +138,7 @@ def _run_life(
         life = SimulatedPlatform(data, world, by_write)
         platform.append(life)
         with mock.patch("bananastand.platform.replicas.replica.is_stopped", life.machines.is_stopped):
-            life.start()
+            await life.start()
             return await _until_end(world, life, callers, end)
 
     try:

@@ -16,7 +16,7 @@ from bananastand.asgi.protocol import ServerConfig
 from bananastand.asgi.responses import send_response
 
 from ..http.forwarded import HEADER, Forwarded, with_forwarded
-from ..scheduling.repeat_id import REPEAT_ID
+from ..scheduling.repeat import REPEAT
 from .front import Front
 from .http_forwarder import NOT_ACTIVE, NOTHING_DONE, RELEASED
 
@@ -62,7 +62,7 @@ class Door:
             await _refuse(scope, receive, send)
             return
         forwarded = Forwarded.decode(values[0])
-        REPEAT_ID.set(forwarded.id)
+        REPEAT.set(forwarded.repeat)
         await app(with_forwarded(scope, forwarded), receive, self._marked(send))
 
     def _marked(self, send: Any) -> Any:

@@ -130,7 +130,11 @@ class Front:
         loop = asyncio.get_running_loop()
         lost: asyncio.Future[None] = loop.create_future()
         store = await asyncio.to_thread(self._open_store)
-        store.session.on_lost = lambda: loop.call_soon_threadsafe(_set, lost)
+
+        def on_lost() -> None:  # on the session's thread
+            loop.call_soon_threadsafe(_set, lost)
+
+        store.session.on_lost = on_lost
         try:
             await store.hold_lock()
         except BaseException:

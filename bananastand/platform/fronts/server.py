@@ -12,7 +12,7 @@ import re
 import ssl
 import uuid
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from ..http.run_hosts import host_of, rewrite_banana_host
 from ..http.run_url import RUN
 from ..http.task_api import is_task_path
 from ..http.websocket_caller import WebsocketCaller
-from ..scheduling.repeat_id import REPEAT_ID
+from ..scheduling.repeat import REPEAT
 from .caller_response import BrokenOff, CallerResponse
 from .front import Front
 from .http_forwarder import HttpForwarder, Interrupted, NotDelivered
@@ -124,7 +124,7 @@ class FrontServer:
         scheme = scope["scheme"] + ("s" if is_secure else "")
         may_repeat = scope["type"] == "http" and (project is not None or _may_repeat(moved or scope))
         id = str(uuid.uuid4()) if may_repeat else None
-        forwarded = Forwarded(id, project, self._ports.private, scheme)
+        forwarded = Forwarded(id, True, project, self._ports.private, scheme)
         if scope["type"] == "http":
             await self._forward(scope, receive, send, forwarded)
         else:
@@ -141,10 +141,12 @@ class FrontServer:
                     break
                 try:
                     await self._attempt(target, scope, forwarded, body, response)
+                    return
                 except NotDelivered:
                     await asyncio.sleep(PAUSE_SECONDS)
                 except Interrupted:
                     is_uncertain, deadline = True, _deadline()
+                    forwarded = replace(forwarded, is_first=False)
                     if not response.can_continue:
                         raise BrokenOff from None
                     await asyncio.sleep(PAUSE_SECONDS)
@@ -215,11 +217,11 @@ class FrontServer:
                 if not message.get("more_body", False):
                     await response.end()
 
-        token = REPEAT_ID.set(forwarded.id)
+        token = REPEAT.set(forwarded.repeat)
         try:
             await app(with_forwarded(scope, forwarded), receive, send)
         finally:
-            REPEAT_ID.reset(token)
+            REPEAT.reset(token)
             await chunks.aclose()
         if is_released:
             raise Interrupted("this front is not active any longer")

@@ -7,6 +7,8 @@ from base64 import b64decode, b64encode
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..scheduling.repeat import Repeat
+
 __all__ = ["HEADER", "Forwarded", "forwarded_of", "with_forwarded"]
 
 HEADER = b"x-bananastand-forwarded"
@@ -19,15 +21,22 @@ class Forwarded:
 
     Attributes:
         id: The same for each time that it is sent; None for one that is sent once.
+        is_first: Whether it is sent for the first time.
         project: The project whose port it came in at; None for all other ports.
         private: Whether page and metrics require a key where it came in.
         scheme: Of the URL that its caller used.
     """
 
     id: str | None
+    is_first: bool
     project: str | None
     private: bool
     scheme: str
+
+    @property
+    def repeat(self) -> Repeat | None:
+        """How the request may be sent again, if it may."""
+        return None if self.id is None else Repeat(self.id, self.is_first)
 
     def encode(self) -> bytes:
         """Return the value of HEADER."""

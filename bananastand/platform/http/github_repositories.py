@@ -12,7 +12,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection, delete, insert, or_, select
 
 from ..store import tables
-from ..store.database import Store
+from ..store.store import Store
 from .github import HookAnswer, Push, refusal, repository_of
 
 __all__ = ["REMEMBERED_DAYS", "GitHubRepositories"]

@@ -44,7 +44,7 @@ async def serve_run_url(platform: Platform, slug: bytes, path: bytes, request: R
     try:
         target = app_target(path, request.scope["query_string"])
         async with receive_body(platform, project, request) as body:
-            if _is_full(platform, project, target, request, body):
+            if await _is_full(platform, project, target, request, body):
                 return refusal(400, NO_REPLICAS)
             pending = await submit(platform, project, target, request, body)
     except TooBusy as error:
@@ -73,12 +73,12 @@ def refusal(status: int, message: str, kind: str | None = None) -> Response:
     return Response(text, status, media_type=TEXT)
 
 
-def _is_full(platform: Platform, project: Project, target: str, request: Request, body: bytes | FileBody) -> bool:
+async def _is_full(platform: Platform, project: Project, target: str, request: Request, body: bytes | FileBody) -> bool:
     """Return whether Banana would have refused the call, so that its SDK retries. Requests that only read wait."""
     if is_safe(request.method) or not platform.at_limit(project):
         return False
     call = ReplicaRequest(request.method, target, (), body)
-    return not platform.dispatcher.is_repeat(project, call, request_id_of(request))
+    return not await platform.dispatcher.is_repeat(project, call, request_id_of(request))
 
 
 async def _answer(platform: Platform, project: Project, pending: PendingCall, request: Request) -> Response:

@@ -28,6 +28,7 @@ class CallRegistry:
         self._by_id: dict[str, PendingCall] = {}
         self._by_digest: dict[tuple[str, str], PendingCall] = {}
         self._unwritten: set[tuple[str, str]] = set()  # project and digest of calls that have no row yet
+        self._settled = 0  # how many have got one, or will have none
 
     def queue(self, project_id: str) -> ProjectQueue:
         """Return the queue of a project."""
@@ -45,22 +46,25 @@ class CallRegistry:
         """Return the pending call with that request digest."""
         return self._by_digest.get((project.id, digest))
 
-    def is_repeat(self, project: Project, request: ReplicaRequest, request_id: str | None) -> bool:
+    async def is_repeat(self, project: Project, request: ReplicaRequest, request_id: str | None) -> bool:
         """Return whether this request was made before under this id, by a call that is over or not."""
         if not request_id:
             return False
         digest = fingerprint(request_id, request)
-        return self.repeated(project, digest) is not None or self._calls.made_before(project, digest) is not None
+        return self.repeated(project, digest) is not None or await self._calls.made_before(project, digest) is not None
 
-    def check_unused(self, project: Project, request_id: str) -> None:
+    async def check_unused(self, project: Project, request_id: str) -> None:
         """Raise Conflict where another call was made under this request id."""
         prefix = of_request(request_id)
-        unwritten = any(id == project.id and digest.startswith(prefix) for id, digest in self._unwritten)
-        if unwritten or self._calls.other_made_before(project, prefix):
-            raise Conflict(
-                f"the request id {request_id[:100]!r} belongs to another call: send the same method, path and body "
-                "with it, or another id"
-            )
+        settled = -1
+        while settled != self._settled:  # or a row was written while this one has looked for it
+            settled = self._settled
+            written = await self._calls.other_made_before(project, prefix)
+            if written or any(id == project.id and digest.startswith(prefix) for id, digest in self._unwritten):
+                raise Conflict(
+                    f"the request id {request_id[:100]!r} belongs to another call: send the same method, path and body "
+                    "with it, or another id"
+                )
 
     def reserve(self, project: Project, digest: str, pending: PendingCall) -> None:
         """Register a digest whose call is about to be written."""
@@ -70,6 +74,7 @@ class CallRegistry:
     def settle(self, project: Project, digest: str, *, is_written: bool) -> None:
         """Note whether the call of a reserved digest was written."""
         self._unwritten.discard((project.id, digest))
+        self._settled += 1
         if not is_written:
             self._by_digest.pop((project.id, digest), None)
 

@@ -30,7 +30,7 @@ from .call_runner import CallRunner
 from .pending_call import PendingCall, Session
 from .project_queue import ProjectQueue
 from .recovery import recover
-from .repeat_id import REPEAT_ID
+from .repeat import REPEAT
 from .request_check import check_request
 
 __all__ = ["Dispatcher"]
@@ -67,9 +67,9 @@ class Dispatcher:
         """Return the queue of a project."""
         return self._registry.queue(project_id)
 
-    def recover(self) -> int:
+    async def recover(self) -> int:
         """Take up what an earlier supervisor left; return how many calls. To be called once, before anything else."""
-        return recover(self._settings, self._calls, self._registry, self._runner)
+        return await recover(self._settings, self._calls, self._registry, self._runner)
 
     async def submit(
         self,
@@ -110,16 +110,17 @@ class Dispatcher:
             raise TooLarge(f"the body is longer than {self._settings.max_body} bytes")
         request = ReplicaRequest(method, route, headers, body)
         check_request(request, run_id)
-        request_id = request_id or REPEAT_ID.get()
+        strict_id = request_id if strict else None
+        repeat = None if request_id else REPEAT.get()
+        request_id = repeat.id if repeat is not None else request_id
         digest = fingerprint(request_id, request) if request_id else None
-        if digest is not None:
-            if pending := self._registry.repeated(project, digest):
-                await asyncio.shield(pending.written)  # which another caller may wait for too
-                return pending
-            if (call := self._calls.made_before(project, digest)) is not None:
-                return await self._finished(call)
-            if strict:
-                self._registry.check_unused(project, request_id or "")
+        is_new = digest is None or (repeat is not None and repeat.is_first)
+        if (
+            digest is not None
+            and not is_new
+            and (earlier := await self._earlier(project, digest, strict_id)) is not None
+        ):
+            return earlier
         self.check_capacity(project, len(body))
         in_memory, answers = self._body_in_memory(project, body), self._registry.answers
         pending = PendingCall(None, in_memory, session, len(body), answers)
@@ -141,6 +142,17 @@ class Dispatcher:
             raise
         return pending
 
+    async def _earlier(self, project: Project, digest: str, strict_id: str | None) -> PendingCall | None:
+        """Return the call of that digest, over or not. Raises Conflict where another call has the id `strict_id`."""
+        if self._registry.repeated(project, digest) is None:
+            if (call := await self._calls.made_before(project, digest)) is not None:
+                return await self._finished(call)
+            if strict_id is not None and self._registry.repeated(project, digest) is None:
+                await self._registry.check_unused(project, strict_id)
+        if (pending := self._registry.repeated(project, digest)) is not None:  # perhaps since this one has looked
+            await asyncio.shield(pending.written)  # which another caller may wait for too
+        return pending
+
     def check_capacity(self, project: Project, size: int = 0) -> None:
         """Raise TooBusy where the project's queue takes no further call with a body of `size` bytes."""
         queue, settings = self.queue(project.id), self._settings
@@ -152,15 +164,17 @@ class Dispatcher:
             return
         raise TooBusy(f"{reason}: try again in {RETRY_AFTER} s", RETRY_AFTER)
 
-    def is_repeat(self, project: Project, request: ReplicaRequest, request_id: str | None) -> bool:
+    async def is_repeat(self, project: Project, request: ReplicaRequest, request_id: str | None) -> bool:
         """Return whether this request was made before under this id."""
-        return self._registry.is_repeat(project, request, request_id or REPEAT_ID.get())
+        if not request_id and (repeat := REPEAT.get()) is not None:
+            request_id = None if repeat.is_first else repeat.id
+        return await self._registry.is_repeat(project, request, request_id)
 
     async def find(self, id: str) -> PendingCall | None:
         """Return the call with this call id or run id, over or not; None if there is none."""
         if pending := self._registry.get(id):
             return pending
-        call = self._calls.find(id)
+        call = await self._calls.find(id)
         if call is None:
             return None
         return self._registry.get(call.id) or await self._finished(call)

@@ -14,7 +14,7 @@ from .pending_call import PendingCall
 __all__ = ["recover"]
 
 
-def recover(settings: Settings, calls: Calls, registry: CallRegistry, runner: CallRunner) -> int:
+async def recover(settings: Settings, calls: Calls, registry: CallRegistry, runner: CallRunner) -> int:
     """Queue or end every call that is not over.
 
     A call that ran when the supervisor was killed is tried alone from now on; that run counts as an attempt if no
@@ -23,7 +23,7 @@ def recover(settings: Settings, calls: Calls, registry: CallRegistry, runner: Ca
     Returns:
         How many calls there were.
     """
-    unfinished = calls.unfinished()
+    unfinished = await calls.unfinished()
     calls_of_lease = Counter(call.lease for call in unfinished if call.state == "running")
     for call in unfinished:
         if call.state == "running":

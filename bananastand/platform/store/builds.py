@@ -17,8 +17,8 @@ from sqlalchemy import delete, func, insert, select, update
 from ..errors import Conflict, NotFound
 from ..launch import Launch
 from . import tables
-from .database import Store
 from .projects import Project
+from .store import Store
 
 __all__ = ["FINAL_STATES", "Build", "Builds", "Deployment", "State"]
 

@@ -24,10 +24,9 @@ from ..replicas.client import Headers, ReplicaRequest
 from . import tables
 from .blobs import SMALL, Blobs
 from .bodies import FileBody
-from .database import Store
 from .projects import Project
+from .store import Store
 from .tables import header_list
-from .writer import driver_of
 
 __all__ = [
     "JSON_BODY",
@@ -65,7 +64,7 @@ END = (
 COUNT = (
     f"INSERT INTO usage (day, model_key, {', '.join(USAGE_COLUMNS)}) "
     f"VALUES (:day, :model_key, {', '.join(':' + name for name in USAGE_COLUMNS)}) ON CONFLICT (day, model_key) "
-    f"DO UPDATE SET {', '.join(f'{name} = {name} + excluded.{name}' for name in USAGE_COLUMNS)}"
+    f"DO UPDATE SET {', '.join(f'{name} = usage.{name} + excluded.{name}' for name in USAGE_COLUMNS)}"
 )
 MADE_BEFORE = select(*COLUMNS).where(T.project_id == bindparam("project"), T.request == bindparam("made"))
 FIND = (
@@ -152,7 +151,9 @@ class Calls:
 
     def __init__(self, store: Store, blobs: Blobs) -> None:
         self._store, self._blobs = store, blobs
-        self._usage: list[Any] | None = None  # as it is stored
+        with store.reading() as connection:  # as it is stored
+            rows = connection.execute(select(tables.usage))
+            self._usage = {(row[0], row[1]): tuple(row[2:]) for row in rows}
 
     @staticmethod
     def new(
@@ -192,11 +193,11 @@ class Calls:
             small = body
         row = _new_row(call, small)
 
-        def insert(connection: Connection) -> int | None:
-            return driver_of(connection).execute(ADD, row).lastrowid
+        def insert(connection: Connection) -> int:
+            return self._store.insert(connection, ADD, row)
 
         number = await (self._store.write(insert) if durable else self._store.write_short(insert, durable=False))
-        return replace(call, number=number or 0)
+        return replace(call, number=number)
 
     def add_now(self, call: CallRow, body: bytes) -> CallRow | None:
         """Write a call with a small body at once, which a power cut may undo.
@@ -208,7 +209,7 @@ class Calls:
             StoreError: No row could be written.
         """
         row = _new_row(call, body)
-        is_written, number = self._store.write_now(lambda connection: driver_of(connection).execute(ADD, row).lastrowid)
+        is_written, number = self._store.write_now(lambda connection: self._store.insert(connection, ADD, row))
         return replace(call, number=number) if is_written else None
 
     async def sync(self) -> None:
@@ -222,7 +223,7 @@ class Calls:
             "lease": holder, "leased_until": leased.leased_until, "attempts": leased.attempts, "begun": leased.begun,
             "call": call.id,
         }  # fmt: skip
-        await self._store.write_short(lambda connection: driver_of(connection).execute(LEASE, row), durable=False)
+        await self._store.write_short(lambda connection: self._store.execute(connection, LEASE, row), durable=False)
         return leased
 
     def requeue(self, call: CallRow, *, counted: bool, alone: bool = False) -> CallRow:
@@ -267,41 +268,38 @@ class Calls:
         }  # fmt: skip
         usage = _usage_of(ended, model_key)
 
-        def write(connection: Connection) -> None:
-            driver = driver_of(connection)
-            if driver.execute(END, row).rowcount:
-                driver.execute(COUNT, usage)
+        def write(connection: Connection) -> bool:
+            is_new = self._store.execute(connection, END, row) > 0
+            if is_new:
+                self._store.execute(connection, COUNT, usage)
+            return is_new
 
-        try:
-            await self._store.write_short(write)
-        finally:
-            self._usage = None
+        if await self._store.write_short(write):
+            self._count(usage)
         if has_file:
             await self._blobs.remove(_body_name(call))
         return ended
 
-    def find(self, name: str) -> CallRow | None:
+    async def find(self, name: str) -> CallRow | None:
         """Return the call of that id, or the newest of that run id; None if there is none."""
-        return self._one(FIND, {"name": name})
+        return await self._one(FIND, {"name": name})
 
-    def made_before(self, project: Project, request: str) -> CallRow | None:
+    async def made_before(self, project: Project, request: str) -> CallRow | None:
         """Return the call that was made under this request digest."""
-        return self._one(MADE_BEFORE, {"project": project.id, "made": request})
+        return await self._one(MADE_BEFORE, {"project": project.id, "made": request})
 
-    def other_made_before(self, project: Project, start: str) -> bool:
+    async def other_made_before(self, project: Project, start: str) -> bool:
         """Return whether a call of the project has a request digest that begins with `start`."""
         table, until = tables.calls, start[:-1] + chr(ord(start[-1]) + 1)
         query = select(table.c.id).where(
             table.c.project_id == project.id, table.c.request >= start, table.c.request < until
         )
-        with self._store.reading() as connection:
-            return connection.execute(query.limit(1)).first() is not None
+        return await self._store.read(lambda connection: connection.execute(query.limit(1)).first() is not None)
 
     async def body(self, call: CallRow) -> bytes | FileBody:
         """Return the request's body. Raises StoreError."""
-        table = tables.calls
-        with self._store.reading() as connection:
-            value = connection.scalar(select(table.c.body).where(table.c.id == call.id))
+        query = select(T.body).where(T.id == call.id)
+        value = await self._store.read(lambda connection: connection.scalar(query))
         if value is not None:
             return bytes(value)
         path = self._blobs.path(_body_name(call))
@@ -316,17 +314,14 @@ class Calls:
 
     async def answer(self, call: CallRow) -> bytes:
         """Return the body of the answer. Raises StoreError."""
-        table = tables.calls
-        with self._store.reading() as connection:
-            value = connection.scalar(select(table.c.answer).where(table.c.id == call.id))
+        query = select(T.answer).where(T.id == call.id)
+        value = await self._store.read(lambda connection: connection.scalar(query))
         return bytes(value) if value is not None else await self._blobs.get(_answer_name(call))
 
-    def unfinished(self) -> list[CallRow]:
+    async def unfinished(self) -> list[CallRow]:
         """Return the calls that are queued or leased, in the order in which they came."""
-        table = tables.calls
-        query = select(*COLUMNS).where(table.c.finished.is_(None)).order_by(table.c.number)
-        with self._store.reading() as connection:
-            return [CallRow(*row) for row in connection.execute(query)]
+        query = select(*COLUMNS).where(T.finished.is_(None)).order_by(T.number)
+        return [CallRow(*row) for row in await self._store.read(lambda connection: connection.execute(query).all())]
 
     async def forget_before(self, moment: float) -> int:
         """Delete up to 1,000 calls that ended before that moment, with their answers; return how many."""
@@ -342,20 +337,27 @@ class Calls:
             await self._blobs.remove(f"{id}.answer")
         return len(old)
 
-    def sweep(self) -> None:
+    async def ids(self, project: Project | None = None) -> frozenset[str]:
+        """Return the ids of all calls, or of those of a project."""
+        query = select(T.id) if project is None else select(T.id).where(T.project_id == project.id)
+        return await self._store.read(lambda connection: frozenset(connection.scalars(query)))
+
+    async def sweep(self) -> None:
         """Delete the files that belong to no call."""
-        self._blobs.sweep(lambda name: self.find(name) is not None)
+        known = await self.ids()
+        self._blobs.sweep(lambda name: name in known)
 
     def usage(self) -> list[Any]:
         """Return rows of (day, model_key, runs, succeeded, failed, compute_seconds, cold_starts)."""
-        if self._usage is None:
-            with self._store.reading() as connection:
-                self._usage = list(connection.execute(select(tables.usage)))
-        return self._usage
+        return [(*key, *counts) for key, counts in self._usage.items()]
 
-    def _one(self, query: Any, named: dict[str, str]) -> CallRow | None:
-        with self._store.reading() as connection:
-            row = connection.execute(query, named).one_or_none()
+    def _count(self, usage: dict[str, Any]) -> None:
+        key, added = (usage["day"], usage["model_key"]), tuple(usage[name] for name in USAGE_COLUMNS)
+        earlier = self._usage.get(key, (0,) * len(added))
+        self._usage[key] = tuple(old + new for old, new in zip(earlier, added, strict=True))
+
+    async def _one(self, query: Any, named: dict[str, str]) -> CallRow | None:
+        row = await self._store.read(lambda connection: connection.execute(query, named).one_or_none())
         return None if row is None else CallRow(*row)
 
     def _write(self, call: CallRow, **fields: Any) -> CallRow:

@@ -1,4 +1,4 @@
-"""The database of a data directory: opening, migrations and transactions.
+"""The database of a data directory in SQLite: opening, migrations and transactions.
 
 SQLite in WAL mode. A committed transaction survives a killed process; once its caller has waited for the disk, it
 survives a power cut too. The short writes of calls are committed on the event loop, and a thread of its own (`writer`)
@@ -14,7 +14,7 @@ import os
 import sqlite3
 import threading
 import uuid
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,9 +26,10 @@ from sqlalchemy.pool import NullPool
 from ..errors import Conflict, Refused, StoreError, StoreFull
 from . import tables
 from .private_files import make_folder, open_private
+from .store import Store
 from .writer import Writer, committed, driver_of, is_locked
 
-__all__ = ["STEPS", "Store", "upgrade"]
+__all__ = ["STEPS", "SqliteStore", "upgrade"]
 
 OPEN_TIMEOUT = 5.0  # seconds to wait for another program's lock at the start
 LOCK_TIMEOUT = 0.25  # seconds that the event loop waits for the writer, which has the lock for a few milliseconds
@@ -105,8 +106,8 @@ STEPS: Sequence[Step] = (
 )
 
 
-class Store:
-    """An open database.
+class SqliteStore(Store):
+    """An open database of SQLite.
 
     Args:
         path: Its file, which is created if it does not exist.
@@ -200,6 +201,11 @@ class Store:
         except DBAPIError as error:
             raise _as_store_error(error, self.path) from error
 
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Read with `work` at once. Raises StoreError."""
+        with self.reading() as connection:
+            return work(connection)
+
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` on the writer's thread, in a transaction that it may share with others, and wait for the disk.
 
@@ -258,6 +264,14 @@ class Store:
         finally:
             self._lock.release()
 
+    def execute(self, connection: Connection, statement: str, row: Mapping[str, Any]) -> int:
+        """Execute one statement with the driver, and return how many rows it has changed."""
+        return driver_of(connection).execute(statement, row).rowcount
+
+    def insert(self, connection: Connection, statement: str, row: Mapping[str, Any]) -> int:
+        """Execute an INSERT with the driver, and return the number of the new row."""
+        return driver_of(connection).execute(statement, row).lastrowid or 0
+
     @contextmanager
     def _translated_errors(self) -> Generator[None]:
         try:
@@ -273,6 +287,9 @@ class Store:
             with self.transaction() as connection:
                 connection.execute(update(tables.facts).where(tables.facts.c.name == "stand").values(value=id))
             self.id = id
+
+    async def finish(self) -> None:
+        """Do nothing: `close` finishes all writes."""
 
     def close(self) -> None:
         """Finish all writes and close. Nothing may be read or written afterwards."""

@@ -19,7 +19,7 @@ from sqlalchemy import insert, select, update
 
 from ..errors import NotFound, Refused
 from . import tables
-from .database import Store
+from .store import Store
 
 __all__ = ["CLIENT_FILE", "FIRST", "Key", "Keys", "api_token", "write_client_file"]
 

@@ -13,7 +13,7 @@ from sqlalchemy import delete, insert, select, update
 
 from ..errors import Conflict, NotFound, Refused
 from . import tables
-from .database import Store
+from .store import Store
 
 __all__ = ["SETTINGS", "Project", "Projects", "check_settings"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from .database import Store
+from .store import Store
 
 __all__ = ["relocate"]
 

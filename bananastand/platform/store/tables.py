@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Dialect,
@@ -43,11 +44,17 @@ __all__ = [
 ]
 
 METADATA = MetaData()
+Count = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers the rows of a plain integer alone
 
 
 def header_list(pairs: Any) -> str | None:
     """Return headers as they are stored: JSON, or None if there are none."""
     return json.dumps(pairs) if pairs else None
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """Return the condition of an index over some rows, for all databases."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
 class HeaderList(TypeDecorator[tuple[tuple[str, str], ...]]):
@@ -97,7 +104,7 @@ builds = Table(
     "builds",
     METADATA,
     Column("id", Text, primary_key=True),
-    Column("number", Integer, nullable=False),
+    Column("number", Count, nullable=False),
     Column("project_id", Text, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
     Column("state", Text, nullable=False),
     Column("error", Text),
@@ -126,7 +133,7 @@ deployments = Table(
 calls = Table(
     "calls",
     METADATA,
-    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("number", Count, primary_key=True, autoincrement=True),
     Column("id", Text, nullable=False, unique=True),
     Column("run_id", Text, nullable=False),
     Column("project_id", Text, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
@@ -150,8 +157,8 @@ calls = Table(
     Column("alone", Boolean, nullable=False, server_default="0"),
     UniqueConstraint("project_id", "request"),
     Index("calls_by_run", "run_id"),
-    Index("calls_unfinished", "number", sqlite_where=text("finished IS NULL")),
-    Index("calls_by_end", "finished", sqlite_where=text("finished IS NOT NULL")),
+    Index("calls_unfinished", "number", **_where("finished IS NULL")),
+    Index("calls_by_end", "finished", **_where("finished IS NOT NULL")),
 )
 
 usage = Table(
@@ -159,11 +166,11 @@ usage = Table(
     METADATA,
     Column("day", Text, primary_key=True),
     Column("model_key", Text, primary_key=True),
-    Column("runs", Integer, nullable=False),
-    Column("succeeded", Integer, nullable=False),
-    Column("failed", Integer, nullable=False),
+    Column("runs", Count, nullable=False),
+    Column("succeeded", Count, nullable=False),
+    Column("failed", Count, nullable=False),
     Column("compute_seconds", Float, nullable=False),
-    Column("cold_starts", Integer, nullable=False),
+    Column("cold_starts", Count, nullable=False),
 )
 
 github_repositories = Table(

@@ -15,7 +15,7 @@ import pytest
 from bananastand.platform.http.github import HookAnswer, Push, read_delivery
 from bananastand.platform.http.github_repositories import GitHubRepositories
 from bananastand.platform.store.builds import Builds
-from bananastand.platform.store.database import Store
+from bananastand.platform.store.database import SqliteStore
 from bananastand.platform.store.projects import Projects
 
 FIRST, SECOND, THIRD = "1" * 40, "2" * 40, "3" * 40
@@ -107,7 +107,7 @@ def test_malformed_github_payload_is_a_bad_request(body: bytes) -> None:
 class Hooked:
     """A platform's projects and builds on a database of their own, with a clock to set."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: SqliteStore) -> None:
         self.projects, self.builds = Projects(store), Builds(store)
         self.later = 0.0
         self.repositories = GitHubRepositories(store, lambda: time.time() + self.later)
@@ -124,7 +124,7 @@ class Hooked:
 
 @pytest.fixture
 def hooked(tmp_path: Path) -> Iterator[Hooked]:
-    store = Store(tmp_path / "stand.sqlite")
+    store = SqliteStore(tmp_path / "stand.sqlite")
     yield Hooked(store)
     store.close()
 

@@ -13,7 +13,7 @@ import pytest
 
 from bananastand.platform.errors import Conflict, Refused
 from bananastand.platform.store.backup import back_up, restore
-from bananastand.platform.store.database import Store
+from bananastand.platform.store.database import SqliteStore
 from bananastand.platform.store.database_guard import check_database, note_start, note_stop
 from real_platform import DOCKERFILE, POTASSIUM, RealPlatform
 
@@ -104,7 +104,7 @@ def test_a_platform_that_was_killed_starts_again_without_a_word(tmp_path: Path) 
 
 def test_a_directory_of_an_earlier_version_and_a_new_one_are_not_refused(tmp_path: Path) -> None:
     check_database(tmp_path)
-    Store(tmp_path / "stand.sqlite").close()
+    SqliteStore(tmp_path / "stand.sqlite").close()
     check_database(tmp_path)
     note_start(tmp_path)
     note_stop(tmp_path)
@@ -113,7 +113,7 @@ def test_a_directory_of_an_earlier_version_and_a_new_one_are_not_refused(tmp_pat
 
 def test_a_restore_never_writes_over_a_database_that_is_whole(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        Store(tmp_path / name / "stand.sqlite").close()
+        SqliteStore(tmp_path / name / "stand.sqlite").close()
     back_up(tmp_path / "one", tmp_path / "file.tar.gz")
 
     with pytest.raises(Conflict, match="has a database that is whole"):
@@ -144,7 +144,7 @@ def test_a_backup_whose_names_lead_out_is_refused(name: str, tmp_path: Path) -> 
 
 
 def test_a_damaged_database_in_a_backup_is_refused(tmp_path: Path) -> None:
-    Store(tmp_path / "one" / "stand.sqlite").close()
+    SqliteStore(tmp_path / "one" / "stand.sqlite").close()
     back_up(tmp_path / "one", tmp_path / "good.tar.gz")
     folder = tmp_path / "unpacked"
     with tarfile.open(tmp_path / "good.tar.gz") as tar:

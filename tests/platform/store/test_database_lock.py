@@ -20,7 +20,7 @@ from sqlalchemy import Connection, text
 from bananastand.platform.errors import StoreError
 from bananastand.platform.http.app import PlatformServer
 from bananastand.platform.store import writer
-from bananastand.platform.store.database import Store
+from bananastand.platform.store.database import SqliteStore
 from bananastand.platform.store.projects import Projects
 from servers import free_port
 from stands import Up, running
@@ -78,15 +78,15 @@ def test_settings_are_refused_with_the_reason_while_the_database_is_locked(up: U
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "stand.sqlite")
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    opened = SqliteStore(tmp_path / "stand.sqlite")
     with opened.transaction() as connection:
         connection.execute(text("CREATE TABLE notes (id INTEGER PRIMARY KEY, note TEXT UNIQUE)"))
     yield opened
     opened.close()
 
 
-async def test_writes_are_made_in_the_order_in_which_they_were_asked_for(store: Store) -> None:
+async def test_writes_are_made_in_the_order_in_which_they_were_asked_for(store: SqliteStore) -> None:
     def insert(note: str) -> object:
         return lambda connection: connection.execute(text("INSERT INTO notes (note) VALUES (:n)"), {"n": note})
 
@@ -97,7 +97,7 @@ async def test_writes_are_made_in_the_order_in_which_they_were_asked_for(store: 
         ]
 
 
-def test_a_write_that_fails_leaves_those_beside_it(store: Store) -> None:
+def test_a_write_that_fails_leaves_those_beside_it(store: SqliteStore) -> None:
     def insert(connection: Connection) -> None:
         connection.execute(text("INSERT INTO notes (note) VALUES ('the same')"))
 
@@ -141,7 +141,7 @@ def note(text_: str) -> Callable[[Connection], object]:
 
 @pytest.mark.parametrize("way", ["write", "write_short"])
 def test_what_was_written_survives_a_power_cut(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     disk = Disk(store.path, tmp_path, monkeypatch)
 
@@ -156,7 +156,7 @@ def test_what_was_written_survives_a_power_cut(
 
 
 def test_writes_at_the_same_time_share_their_syncs(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = Disk(store.path, tmp_path, monkeypatch)
 
@@ -170,7 +170,7 @@ def test_writes_at_the_same_time_share_their_syncs(
 
 
 def test_a_failed_sync_fails_its_write_and_what_it_left_is_written_before_the_next_one_succeeds(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Linux reports a failed sync once, and may drop the data: a second one would succeed without it."""
 
@@ -187,14 +187,14 @@ def test_a_failed_sync_fails_its_write_and_what_it_left_is_written_before_the_ne
         assert [row[0] for row in left.execute("SELECT note FROM notes ORDER BY id")] == ["first", "second"]
 
 
-def test_a_transaction_without_an_event_loop_is_fully_synchronous(store: Store) -> None:
+def test_a_transaction_without_an_event_loop_is_fully_synchronous(store: SqliteStore) -> None:
     """As SQLite says itself: 2 is FULL."""
     with store.transaction() as connection:
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
 
 
 def test_a_transaction_on_an_event_loop_waits_for_the_disk_elsewhere(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = Disk(store.path, tmp_path, monkeypatch)
     sync, ticks = writer.sync_data, 0
@@ -247,7 +247,7 @@ def test_a_change_that_does_not_reach_the_disk_is_refused(tmp_path: Path, monkey
     assert stored.status_code == 200
 
 
-async def test_a_write_waits_for_another_programs_lock_and_the_event_loop_goes_on(store: Store) -> None:
+async def test_a_write_waits_for_another_programs_lock_and_the_event_loop_goes_on(store: SqliteStore) -> None:
     Projects(store).create("app")
     ticks = 0
 
@@ -262,7 +262,7 @@ async def test_a_write_waits_for_another_programs_lock_and_the_event_loop_goes_o
     assert ticks == 50
 
 
-def test_after_the_end_writes_are_refused(store: Store) -> None:
+def test_after_the_end_writes_are_refused(store: SqliteStore) -> None:
     store.close()
 
     with pytest.raises(StoreError, match="the platform stops"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.store.database import STEPS, Store
+from bananastand.platform.store.database import STEPS, SqliteStore
 from bananastand.platform.store.private_files import make_private, open_private, widen
 from git_repositories import commit, push
 from real_platform import DOCKERFILE, POTASSIUM, RealPlatform
@@ -66,7 +66,7 @@ def test_no_file_of_a_data_directory_is_open_to_others_after_every_kind_of_work(
 
 def test_the_copy_before_an_upgrade_and_files_of_an_earlier_version_are_closed_to_others(tmp_path: Path) -> None:
     path = tmp_path / "data" / "stand.sqlite"
-    Store(path).close()
+    SqliteStore(path).close()
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 1")
         connection.execute("ALTER TABLE deployments DROP COLUMN takes")
@@ -77,7 +77,7 @@ def test_the_copy_before_an_upgrade_and_files_of_an_earlier_version_are_closed_t
         file.chmod(0o644)
     before = os.umask(0o022)
     try:
-        Store(path).close()
+        SqliteStore(path).close()
     finally:
         os.umask(before)
 

@@ -16,20 +16,20 @@ from bananastand.platform.platform import Platform
 from bananastand.platform.replicas.client import ReplicaRequest
 from bananastand.platform.scheduling.pending_call import PendingCall
 from bananastand.platform.store.builds import Builds
-from bananastand.platform.store.database import STEPS, Store
+from bananastand.platform.store.database import STEPS, SqliteStore
 from bananastand.platform.store.keys import Keys, api_token, write_client_file
 from bananastand.platform.store.projects import Projects
 from stands import deployed, running
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "data" / "stand.sqlite")
+def store(tmp_path: Path) -> SqliteStore:
+    return SqliteStore(tmp_path / "data" / "stand.sqlite")
 
 
-def test_a_new_database_is_private_and_keeps_its_ids(store: Store) -> None:
+def test_a_new_database_is_private_and_keeps_its_ids(store: SqliteStore) -> None:
     store.close()
-    again = Store(store.path)
+    again = SqliteStore(store.path)
 
     assert (again.id, again.team) == (store.id, store.team)
     assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
@@ -39,14 +39,14 @@ def test_a_new_database_is_private_and_keeps_its_ids(store: Store) -> None:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_an_older_database_is_brought_up_to_date_with_a_copy_left_beside_it(store: Store) -> None:
+def test_an_older_database_is_brought_up_to_date_with_a_copy_left_beside_it(store: SqliteStore) -> None:
     project = Projects(store).create("app")
     store.close()
 
     def second(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE projects ADD COLUMN note TEXT DEFAULT 'new'"))
 
-    newer = Store(store.path, (*STEPS, second))
+    newer = SqliteStore(store.path, (*STEPS, second))
 
     with newer.reading() as connection:
         assert connection.execute(text("SELECT id, note FROM projects")).one() == (project.id, "new")
@@ -54,13 +54,13 @@ def test_an_older_database_is_brought_up_to_date_with_a_copy_left_beside_it(stor
         assert connection.execute("SELECT id FROM projects").fetchone() == (project.id,)
 
 
-def test_a_database_of_the_first_version_is_brought_up_to_date(store: Store) -> None:
+def test_a_database_of_the_first_version_is_brought_up_to_date(store: SqliteStore) -> None:
     with store.transaction() as connection:
         connection.execute(text("ALTER TABLE deployments DROP COLUMN takes"))
         connection.execute(text("PRAGMA user_version = 1"))
     store.close()
 
-    newer = Store(store.path)
+    newer = SqliteStore(store.path)
     builds, projects = Builds(newer), Projects(newer)
     project = projects.create("app")
     build = builds.create(project, "small")
@@ -70,7 +70,7 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(store: Store) -> 
     builds.record_concurrency(deployment, 64)
     newer.close()
 
-    assert Builds(Store(store.path)).concurrency_of(project) == 64
+    assert Builds(SqliteStore(store.path)).concurrency_of(project) == 64
 
 
 async def test_calls_of_an_older_data_directory_keep_their_answers_and_are_taken_up(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def _make_old(path: Path) -> None:
     connection.close()
 
 
-def test_a_build_of_a_database_without_as_of_is_read_and_a_new_one_keeps_its_day(store: Store) -> None:
+def test_a_build_of_a_database_without_as_of_is_read_and_a_new_one_keeps_its_day(store: SqliteStore) -> None:
     project = Projects(store).create("app")
     old = Builds(store).create(project, "small")
     with store.transaction() as connection:
@@ -118,12 +118,12 @@ def test_a_build_of_a_database_without_as_of_is_read_and_a_new_one_keeps_its_day
         connection.execute(text("PRAGMA user_version = 2"))
     store.close()
 
-    newer = Builds(Store(store.path))
+    newer = Builds(SqliteStore(store.path))
     assert newer.get(old.id) == old
     assert newer.get(newer.create(project, "small", as_of="2023-03-01").id).as_of == "2023-03-01"
 
 
-def test_a_step_that_fails_leaves_the_database_as_it_was(store: Store) -> None:
+def test_a_step_that_fails_leaves_the_database_as_it_was(store: SqliteStore) -> None:
     store.close()
 
     def second(connection: Connection) -> None:
@@ -131,31 +131,31 @@ def test_a_step_that_fails_leaves_the_database_as_it_was(store: Store) -> None:
         connection.execute(text("INSERT INTO missing VALUES (1)"))
 
     with pytest.raises(StoreError, match="missing"):
-        Store(store.path, (*STEPS, second))
+        SqliteStore(store.path, (*STEPS, second))
     with sqlite3.connect(store.path) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (len(STEPS),)
         assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'half'").fetchone() == (0,)
 
 
-def test_a_newer_database_and_a_file_that_is_none_are_refused(store: Store, tmp_path: Path) -> None:
+def test_a_newer_database_and_a_file_that_is_none_are_refused(store: SqliteStore, tmp_path: Path) -> None:
     with store.transaction() as connection:
         connection.execute(text("PRAGMA user_version = 9"))
     store.close()
     (tmp_path / "other").write_bytes(b"no database at all" * 100)
 
     with pytest.raises(Conflict, match=f"is of version 9 and this program knows {len(STEPS)}"):
-        Store(store.path)
+        SqliteStore(store.path)
     with pytest.raises(StoreError, match="file is not a database"):
-        Store(tmp_path / "other")
+        SqliteStore(tmp_path / "other")
 
 
-def test_a_key_is_stored_as_a_digest_and_opens_in_both_forms_until_it_is_revoked(store: Store) -> None:
+def test_a_key_is_stored_as_a_digest_and_opens_in_both_forms_until_it_is_revoked(store: SqliteStore) -> None:
     keys = Keys(store)
     key, secret = keys.create("laptop")
     store.close()
 
     assert secret.encode() not in store.path.read_bytes()
-    keys = Keys(Store(store.path))
+    keys = Keys(SqliteStore(store.path))
     assert keys.find(secret) == keys.find(api_token(secret)) == key.id
     assert api_token(secret) == "at_r" + secret.replace("-", "")
     assert keys.find("11111111-1111-1111-1111-111111111111") is None
@@ -178,10 +178,10 @@ def test_the_clients_file_can_be_read_by_its_owner_alone(tmp_path: Path) -> None
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_project_is_found_by_name_id_and_model_key_also_after_a_restart(store: Store) -> None:
+def test_a_project_is_found_by_name_id_and_model_key_also_after_a_restart(store: SqliteStore) -> None:
     project = Projects(store).create("my-app", max_replicas=2)
     store.close()
-    projects = Projects(Store(store.path))
+    projects = Projects(SqliteStore(store.path))
 
     assert [projects.find(name) for name in ("my-app", project.id, project.model_key)] == [project] * 3
     assert (project.min_replicas, project.max_replicas, project.inference_timeout, project.idle_timeout) == (
@@ -197,7 +197,7 @@ def test_a_project_is_found_by_name_id_and_model_key_also_after_a_restart(store:
             projects.create(name)
 
 
-def test_a_wrong_setting_is_named(store: Store) -> None:
+def test_a_wrong_setting_is_named(store: SqliteStore) -> None:
     projects = Projects(store)
     project = projects.create("app")
 
@@ -213,7 +213,7 @@ def test_a_wrong_setting_is_named(store: Store) -> None:
             projects.change(project, changes)
 
 
-def test_build_moves_only_through_its_states_in_order(store: Store) -> None:
+def test_build_moves_only_through_its_states_in_order(store: SqliteStore) -> None:
     builds, project = Builds(store), Projects(store).create("app")
     build = builds.create(project, ".", secrets={"TOKEN": "secret"})
     seen = list[str]()
@@ -232,7 +232,7 @@ def test_build_moves_only_through_its_states_in_order(store: Store) -> None:
         builds.get("nothing")
 
 
-def test_deployment_stores_its_launch_and_secrets(store: Store) -> None:
+def test_deployment_stores_its_launch_and_secrets(store: SqliteStore) -> None:
     builds, project = Builds(store), Projects(store).create("app")
     build = builds.create(project, ".", secrets={"TOKEN": "secret"})
     launch = Launch("process", ("python", "app.py"), "/srv", {"A": "b"}, python="/usr/bin/python3", port=8000)
