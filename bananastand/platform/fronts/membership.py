@@ -29,7 +29,8 @@ log = logging.getLogger("bananastand.platform")
 
 WATCH_SECONDS = 0.2  # between two looks
 SEEN_SECONDS = 2.0  # between two signs of life
-SILENT_SECONDS = 4.0  # after which the database is taken to be lost
+STOP_SECONDS = 0.5  # for a query to end
+SILENT_SECONDS = 3.0  # after which the database is taken to be lost
 CONNECTION = {
     "connect_timeout": 3, "keepalives_idle": 1, "keepalives_interval": 1, "keepalives_count": 2,
     "tcp_user_timeout": 3000, "application_name": "bananastand-front",
@@ -198,10 +199,11 @@ class Membership:
                 task.result()
                 return
         finally:
-            if not task.done():
+            if not task.done():  # not cancelled at once: the driver would cancel the query, too
+                await asyncio.wait({task}, timeout=STOP_SECONDS)
                 self._cut()
+                await asyncio.wait({task}, timeout=STOP_SECONDS)
                 task.cancel()
-                await asyncio.wait({task}, timeout=1.0)
         raise TimeoutError("the database does not answer")
 
     def _cut(self) -> None:

@@ -13,6 +13,7 @@ from ends import Ends
 from several_fronts import FrontProcess, Fronts, wait_for
 
 TAKE_OVER = 5.0  # seconds, of which a front that is frozen keeps its lease for the most
+pytestmark = pytest.mark.needs("initdb")
 CALL = "/stand/v1/projects/app/call/"
 
 
