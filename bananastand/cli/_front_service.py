@@ -7,6 +7,8 @@ import contextlib
 import os
 import platform as machine
 import socket
+import time
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -73,7 +75,9 @@ async def open_front(
     membership = Membership(database, own)
 
     async def start(store: PostgresStore) -> ActiveFront:
-        platform = Platform(settings, builder, store)
+        earlier = front.predecessor
+        about = f"{earlier.name} ({earlier.url})" if earlier is not None else None
+        platform = Platform(replace(settings, predecessor=about, took_over=time.time()), builder, store)
         try:
             os.environ[PLATFORM_VARIABLE] = platform.identity.id
             platform.fronts = membership.fronts

@@ -291,7 +291,13 @@ class Platform:
         if project.id not in self._logs:
             secrets = [value for build in self.builds.list(project) for value in build.secrets.values()]
             path = self.settings.data / "logs" / f"project-{project.id}.ndjson"
-            self._logs[project.id] = Log(path, limit=LOG_BYTES, rotates=True, secrets=secrets)
+            self._logs[project.id] = Log(
+                path,
+                limit=LOG_BYTES,
+                rotates=True,
+                secrets=secrets,
+                earlier=self.settings.earlier_lines(project.created),
+            )
         return self._logs[project.id]
 
     async def _end_work(self, project: Project) -> list[Replica]:

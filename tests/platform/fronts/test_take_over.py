@@ -64,6 +64,9 @@ def test_callers_of_a_front_that_stands_by_outlive_the_active_one(
 
     assert set(ends.counts().values()) == {1}
     assert len(ends.counts()) == 8, "a call that was sent again is the same call"
+    assert (
+        "earlier lines are in the data directory of the front" in standby.http.get("/stand/v1/projects/app/logs").text
+    )
 
 
 def test_a_frozen_front_is_replaced_and_writes_nothing_when_it_wakes(
