@@ -50,6 +50,11 @@ class PlatformVariables(_Variables):
         validation_alias="BANANASTAND_DATABASE",
         description="A PostgreSQL database, as `postgresql://user@host/name`. Default: SQLite in the data directory.",
     )
+    blobs: SecretStr | None = Field(
+        default=None,
+        validation_alias="BANANASTAND_BLOBS",
+        description="A store of large bodies, uploads and builds, as `s3://bucket/folder`. Default: the data folder.",
+    )
     gpus: str | None = Field(
         default=None,
         validation_alias="CUDA_VISIBLE_DEVICES",

@@ -49,8 +49,10 @@ def written(upgrade: bool) -> dict[str, str]:
     versions = "\n".join(f"{name}=={version}" for name, version in sorted(entries(everything)))
     sets = {
         "dev": compiled([*needs, *all_of(extras), *BUILD], versions),
-        "serve": compiled([*needs, *extras["serve"]], versions),
-        "stand": compiled([*needs, *extras["serve"], *extras["mocks"], *own(extras["stand"])], versions),
+        "serve": compiled([*needs, *extras["paint"], *own(extras["serve"])], versions),
+        "stand": compiled(
+            [*needs, *extras["paint"], *own(extras["serve"]), *extras["mocks"], *own(extras["stand"])], versions
+        ),
         "mocks": compiled(
             [requirement for requirement in needs if name_of(requirement) in MOCKS] + extras["mocks"], versions
         ),

@@ -7,6 +7,9 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line; ends the process."""
-    from ._app import build
+    try:
+        from ._app import build
 
-    build()()
+        build()()
+    except KeyboardInterrupt:  # while modules are imported
+        raise SystemExit(130) from None

@@ -18,6 +18,7 @@ class Options:
     host: str = LOOPBACK
     hosts: tuple[str, ...] = ()
     data: Path | None = None
+    blobs: str | None = field(default=None, repr=False)
     fronts: tuple[tuple[int, str], ...] = ()
     proxy: int | None = None
     mocks: bool = False

@@ -68,6 +68,7 @@ def run(options: Options, builder: Builder | None = None, **changed: Any) -> int
         return 1
     settings = Settings(
         data=data,
+        blobs=options.blobs,
         secrets=secrets,
         gpus=list_gpus(),
         memory_mb=options.memory_mb,
@@ -95,6 +96,8 @@ def run(options: Options, builder: Builder | None = None, **changed: Any) -> int
         roots = options.roots or (Path.home(), Path.cwd())
         builder = builder or source_builder(settings.data, roots, options.isolation)
         _runner()(_serve(options, settings, builder, sockets, proxy, console))
+    except asyncio.CancelledError:  # SIGTERM before it served
+        return 0
     except KeyboardInterrupt:
         return 130
     except PlatformError as error:
@@ -114,6 +117,9 @@ async def _serve(
     proxy: socket.socket | None,
     console: Console,
 ) -> None:
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
     url = f"http://{_local_name(options.host)}:{sockets[0].getsockname()[1]}"
     projects = [name for _, name in options.fronts]
     fronts = {listener.getsockname()[1]: project for listener, project in zip(sockets[1:], projects, strict=True)}
@@ -144,6 +150,7 @@ async def _serve(
             service.failed.result()
         console.print("stopping")
     finally:
+        _ignore_sigterm()
         await service.close()
 
 
@@ -169,6 +176,7 @@ async def _opened(
         app, dialect = platform_application(platform, options, fronts, url, secure)
         print_welcome(console, platform, url, fronts, options.mocks)
     except BaseException:
+        _ignore_sigterm()
         await platform.close()
         raise
     return Service(app, dialect, platform.release_waiters, platform.close)
@@ -226,8 +234,13 @@ class _Server(uvicorn.Server):
         try:
             yield
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
+            _ignore_sigterm()
+            loop.remove_signal_handler(signal.SIGINT)
+
+
+def _ignore_sigterm() -> None:
+    """Let a second SIGTERM not interrupt the shutdown, which would leave replicas behind."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: None)
 
 
 def _another_port(options: Options, error: OSError) -> str:

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from bananastand.platform.platform import Platform
 from bananastand.platform.replicas.isolation import describe_isolation
+from bananastand.platform.replicas.local_machine import LocalMachine
 from bananastand.platform.store.keys import FIRST, api_token, write_client_file
 
 from ._platform_options import LOOPBACK
@@ -24,7 +25,9 @@ def print_welcome(console: Console, platform: Platform, url: str, fronts: dict[i
     console.print(
         f"  {describe_isolation(platform.settings.isolation, network=platform.settings.network)}", markup=False
     )
-    if (problem := platform.pool.use_cgroups()) is not None and platform.settings.memory_mb is not None:
+    nodes = platform.pool.nodes
+    problem = nodes.use_cgroups() if isinstance(nodes, LocalMachine) else None
+    if problem is not None and platform.settings.memory_mb is not None:
         console.print(f"  memory: watched once a second, not bounded by the kernel ({problem})", markup=False)
     if names := sorted(platform.settings.secrets):
         console.print(f"  passed to every app   {', '.join(names)}", markup=False)

@@ -95,16 +95,19 @@ def paint(
 
 def _local(progress: Progress, model: str, body: dict[str, Any]) -> list[dict[str, Any]]:
     task = progress.add_task(f"loading {model}", total=None)
-    from bananastand.diffusion import (
-        Engine,
-        GenerationRequest,
-        InvalidRequest,
-        LoadError,
-        ModelFileError,
-        Step,
-        encode,
-        find_model,
-    )
+    try:
+        from bananastand.diffusion import (
+            Engine,
+            GenerationRequest,
+            InvalidRequest,
+            LoadError,
+            ModelFileError,
+            Step,
+            encode,
+            find_model,
+        )
+    except ImportError as error:
+        fail(f"the package {error.name} is not installed: pip install 'bananastand[paint]'")
 
     from ._progress import update
 

@@ -13,6 +13,7 @@ from ._ends import USAGE, fail
 
 __all__ = ["builds", "cancel", "logs", "ps", "rm", "rollback", "scale"]
 
+OPTIONAL = ("gpus", "gpu_memory_gb", "memory_mb", "labels")  # columns that are left out where they say nothing
 Project = Annotated[str, typer.Argument(help="The project's name or model key.")]
 
 
@@ -28,7 +29,8 @@ def ps(
             rows = platform.get(f"/projects/{project}/replicas")["replicas"]
             if json_:
                 return as_json(rows)
-            names = ("id", "state", "pid", "port", "card", "running", "answered", "memory_mb", "age_seconds",
+            where = ("node", "address") if any(row.get("node") for row in rows) else ("port",)
+            names = ("id", "state", "pid", *where, "card", "running", "answered", "memory_mb", "age_seconds",
                      "start_seconds", "readiness")  # fmt: skip
             return table(("REPLICA", *(name.upper().replace("_", " ") for name in names[1:])), _cells(rows, names))
         rows = platform.get("/projects")["projects"]
@@ -86,22 +88,59 @@ def scale(
     concurrency: Annotated[int | None, typer.Option(min=0, help="Calls at once in a replica, 0 for its own.")] = None,
     timeout: Annotated[int | None, typer.Option(min=1, help="Seconds that a call may take.")] = None,
     host: Annotated[str | None, typer.Option(help="bananastand or potassium: what answers in a replica.")] = None,
+    gpus: Annotated[
+        str | None, typer.Option(help="GPUs of a replica: 0, 2, 0.5 of one, or auto for one if there are any.")
+    ] = None,
+    gpu_memory: Annotated[float | None, typer.Option(min=0, help="GiB that its GPUs have at least, 0 for any.")] = None,
+    memory: Annotated[
+        float | None, typer.Option(min=0, help="GiB of memory of a replica, 0 for the limit of `up`.")
+    ] = None,
+    on: Annotated[
+        list[str] | None, typer.Option("--on", help="NAME=VALUE that its node is labelled with, '' for any node.")
+    ] = None,
     url: Url = None,
     key: Key = None,
     json_: AsJson = False,
 ) -> None:
-    """Change how a project scales; without options, show it."""
+    """Change how a project scales and what its replicas need of a machine; without options, show it.
+
+    New replicas get what they need; those that run stay as they are.
+
+    Example: [bold]bananastand scale my-app --max 8 --gpus 1 --memory 24 --on gpu=a100[/bold]
+    """
     names = {"min_replicas": least, "max_replicas": most, "idle_timeout": idle, "concurrency": concurrency,
              "inference_timeout": timeout, "host": host}  # fmt: skip
-    changes = {name: value for name, value in names.items() if value is not None}
+    changes: dict[str, Any] = {name: value for name, value in names.items() if value is not None}
+    changes |= _needs(gpus, gpu_memory, memory, on)
     with connected(url, key) as platform:
         row = platform.patch(f"/projects/{project}", changes) if changes else platform.get(f"/projects/{project}")
     if json_:
         return as_json(row)
     if not row["concurrency"]:
         row["concurrency"] = f"{row['takes']} (its own)"
-    columns = ("name", "min_replicas", "max_replicas", "idle_timeout", "concurrency", "inference_timeout", "host")
+    columns = ("name", "min_replicas", "max_replicas", "idle_timeout", "concurrency", "inference_timeout", "host",
+               "gpus", "gpu_memory_gb", "memory_mb", "labels")  # fmt: skip
+    columns = tuple(name for name in columns if name not in OPTIONAL or row.get(name) not in (None, ""))
     return table(tuple(name.upper().replace("_", " ") for name in columns), _cells([row], columns))
+
+
+def _needs(
+    gpus: str | None, gpu_memory: float | None, memory: float | None, on: list[str] | None
+) -> dict[str, float | int | str | None]:
+    """Return the changes of what a replica needs of its node."""
+    changes: dict[str, float | int | str | None] = {}
+    if gpus is not None:
+        try:
+            changes["gpus"] = None if gpus == "auto" else float(gpus)
+        except ValueError:
+            fail(f"--gpus {gpus!r} is no number: give 0, 1, 2, 0.5 or auto", USAGE)
+    if gpu_memory is not None:
+        changes["gpu_memory_gb"] = gpu_memory or None
+    if memory is not None:
+        changes["memory_mb"] = round(memory * 1024) or None
+    if on is not None:
+        changes["labels"] = ",".join(label for label in on if label)
+    return changes
 
 
 def rollback(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -37,6 +39,14 @@ def up(
     advertise: Annotated[
         str | None,
         typer.Option(help="https://HOST:PORT at which the others of the database reach this one; its port is opened."),
+    ] = None,
+    blobs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="BANANASTAND_BLOBS",
+            help="Where large bodies, uploads and builds lie for several machines: s3://bucket/folder or file:///srv/x.",
+        ),
     ] = None,
     front: Annotated[
         list[str] | None,
@@ -91,6 +101,7 @@ def up(
 
     Example: [bold]bananastand up --port 8750 --memory 4096[/bold]
     """
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())  # until the platform handles it itself
     try:
         from ._platform_server import Options, run
     except ImportError as error:
@@ -101,6 +112,7 @@ def up(
             host=host,
             hosts=tuple(allow_host or ()),
             data=data,
+            blobs=blobs,
             fronts=tuple(_front(text) for text in front or ()),
             proxy=proxy,
             mocks=mocks,

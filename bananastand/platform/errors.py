@@ -8,19 +8,23 @@ PlatformError
     TooBusy              too many calls wait, or too much is being sent; the same request may succeed later
     StoreError           the database failed
         StoreFull        the disk is full
+        StoreUnavailable the store of blobs cannot be reached; the same request may succeed later
     ReplicaFailed        a replica did not start, or ended
+        NodeLost         its node is gone, which is no fault of its version
 """
 
 from __future__ import annotations
 
 __all__ = [
     "Conflict",
+    "NodeLost",
     "NotFound",
     "PlatformError",
     "Refused",
     "ReplicaFailed",
     "StoreError",
     "StoreFull",
+    "StoreUnavailable",
     "TooBusy",
     "Unauthorized",
 ]
@@ -88,7 +92,17 @@ class StoreFull(StoreError):
     code, status = "disk_full", 503
 
 
+class StoreUnavailable(StoreError):
+    """The store of blobs cannot be reached, or fails: the same request may succeed later."""
+
+
 class ReplicaFailed(PlatformError):
     """A replica did not get ready, or has ended; the text ends with its last log lines."""
 
     code, status = "replica_failed", 503
+
+
+class NodeLost(ReplicaFailed):
+    """The node of a replica is gone or cannot be reached: no fault of the version's, nor of a call's."""
+
+    code, status = "node_lost", 503

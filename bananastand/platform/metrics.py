@@ -32,10 +32,9 @@ class Metrics:
         projects: The projects.
         pool: The replicas.
         dispatcher: The calls.
-        gpus: How many GPUs the platform uses.
     """
 
-    def __init__(self, projects: Projects, pool: Pool, dispatcher: Dispatcher, gpus: int) -> None:
+    def __init__(self, projects: Projects, pool: Pool, dispatcher: Dispatcher) -> None:
         self.registry = registry = CollectorRegistry()
         self._projects = projects
         self._builds = Counter("bananastand_builds", "Builds that are over", ("state",), registry=registry)
@@ -57,7 +56,7 @@ class Metrics:
         self._count = lru_cache(CACHED_SERIES)(self._calls.labels)
         self._run_of = lru_cache(CACHED_SERIES)(self._run.labels)
         self._wait_of = lru_cache(CACHED_SERIES)(self._wait.labels)
-        registry.register(_GaugeCollector(projects, pool, dispatcher, gpus))
+        registry.register(_GaugeCollector(projects, pool, dispatcher))
         dispatcher.on_end.append(self._count_call)
         pool.listeners.append(self._count_start)
 
@@ -95,8 +94,8 @@ class Metrics:
 class _GaugeCollector(Collector):
     """Reads the gauges at a scrape."""
 
-    def __init__(self, projects: Projects, pool: Pool, dispatcher: Dispatcher, gpus: int) -> None:
-        self._projects, self._pool, self._dispatcher, self._gpus = projects, pool, dispatcher, gpus
+    def __init__(self, projects: Projects, pool: Pool, dispatcher: Dispatcher) -> None:
+        self._projects, self._pool, self._dispatcher = projects, pool, dispatcher
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         replicas = GaugeMetricFamily("bananastand_replicas", "Replicas by state", labels=("project", "state"))
@@ -114,7 +113,8 @@ class _GaugeCollector(Collector):
             memory.add_metric((project.name,), sum(replica.memory_bytes for replica in own))
         yield from (replicas, queued, running, memory)
         gpus = GaugeMetricFamily("bananastand_cards", "GPUs by use", labels=("use",))
-        used = len({replica.gpu for replica in self._pool.replicas.values() if replica.gpu is not None})
-        gpus.add_metric(("used",), used)
-        gpus.add_metric(("free",), self._gpus - used)
+        nodes = self._pool.nodes.states()
+        free = sum(node.free_gpus for node in nodes)
+        gpus.add_metric(("used",), sum(node.gpus for node in nodes) - free)
+        gpus.add_metric(("free",), free)
         yield gpus

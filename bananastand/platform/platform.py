@@ -21,8 +21,10 @@ from .building.rebuilds import rebuild_missing
 from .errors import PlatformError, Refused, StoreError
 from .fronts.rows import FrontRow
 from .metrics import Metrics
+from .nodes import Nodes
 from .reclaiming import prune_regularly, remove_project_files
 from .replicas.client import Headers
+from .replicas.local_machine import LocalMachine
 from .replicas.orphans import end_orphans
 from .replicas.pool import Pool
 from .replicas.replica import Replica
@@ -30,7 +32,7 @@ from .scheduling.dispatcher import Dispatcher
 from .scheduling.pending_call import PendingCall, Session
 from .scheduling.scaling_loop import ScalingLoop
 from .settings import Settings
-from .store.blobs import Blobs
+from .store.blob_storage import BlobStorage
 from .store.bodies import BodyReceiver, FileBody
 from .store.builds import Build, Builds
 from .store.calls import JSON_BODY, Calls
@@ -45,7 +47,9 @@ from .store.relocation import relocate
 from .store.storable import check_text
 from .store.store import Store
 
-__all__ = ["Platform"]
+__all__ = ["MakeNodes", "Platform"]
+
+MakeNodes = Callable[[Settings, str], Nodes]
 
 EXPIRY_SECONDS = 600.0  # between two deletions of expired results
 LOG_BYTES = 4 * 2**20  # of a project's log
@@ -62,6 +66,7 @@ class Platform:
     Args:
         settings: How it behaves.
         builder: Builds what is deployed.
+        make_nodes: Makes the nodes of its replicas from the settings and the id of the data directory.
         store: Its database, of which this is the active front; None to open the one of the settings.
 
     Attributes:
@@ -72,30 +77,34 @@ class Platform:
         StoreError: Its database cannot be used.
     """
 
-    def __init__(self, settings: Settings, builder: Builder, store: Store | None = None) -> None:
+    def __init__(
+        self, settings: Settings, builder: Builder, store: Store | None = None, make_nodes: MakeNodes = LocalMachine
+    ) -> None:
         make_folder(settings.data).chmod(0o700)  # one that was made by hand is closed to others too
         self.settings = settings
         self._lock = lock_directory(settings.data)
         try:
             self.identity = identity_of(settings.data)
             self.store = store or open_store(settings, self.identity.id)
+            self.blobs = BlobStorage(settings.data, settings.blobs, self.store.team, settings.keep_results)
             self.keys, self.projects, self.builds = Keys(self.store), Projects(self.store), Builds(self.store)
         except (PlatformError, OSError):
             os.close(self._lock)
             raise
         self.began = time.time()
         self._logs: dict[str, Log] = {}
-        blobs = Blobs(settings.data / "bodies")
-        self.calls, self.bodies = Calls(self.store, blobs), BodyReceiver(blobs, settings.max_uploads)
-        self.pool = Pool(settings, self.identity.id, self._log_line)
+        self.calls = Calls(self.store, self.blobs.bodies)
+        self.bodies = BodyReceiver(self.blobs.bodies, settings.max_uploads)
+        self.pool = Pool(settings, self.identity.id, self._log_line, nodes=make_nodes(settings, self.identity.id))
         self.dispatcher = Dispatcher(settings, self.calls, self.projects, self.pool)
         self.deployer = Deployer(settings, self.projects, self.builds, self.pool, builder, self._notify_scaling)
         self.scaling = ScalingLoop(
             settings, self.projects, self.builds, self.pool, self.dispatcher, self.deployer.pending
         )
-        self.metrics = Metrics(self.projects, self.pool, self.dispatcher, len(settings.gpus))
+        self.metrics = Metrics(self.projects, self.pool, self.dispatcher)
         self.dispatcher.set_on_change(self.scaling.notify)
         self.pool.listeners.append(self._on_replica_change)
+        self.pool.nodes.listeners.append(self._notify_scaling)
         self.builds.on_change.append(self.metrics.count_build)
         self.projects.on_change.append(lambda project, exists: self._notify_scaling())
         self._tasks: list[asyncio.Task[None]] = []
@@ -108,7 +117,9 @@ class Platform:
         Returns:
             Sentences about what an earlier supervisor left.
         """
+        await self.blobs.check()
         messages = await asyncio.to_thread(end_orphans, self.identity.id)
+        messages += await self.pool.nodes.open()
         if (earlier := self.identity.moved_from) is not None:
             await asyncio.to_thread(relocate, self.store, self.settings.data, earlier)
             settle(self.settings.data, self.identity)
@@ -157,6 +168,7 @@ class Platform:
         await self.pool.stop_all(self.settings.stop_grace if grace is None else grace)
         for log in self._logs.values():
             log.close()
+        await self.blobs.close()
         with suppress(StoreError):  # it is logged what is not written
             await self.store.finish()
         close_store(self.settings, self.store)
@@ -272,6 +284,8 @@ class Platform:
         """
         if (failing := self.pool.failing.get(project.live or "")) is not None:
             return f"{failing.reason_and_advice} (its log: bananastand logs {project.name})"
+        if (reason := self.pool.why_never(project)) is not None:
+            return f"{reason}: add such a node, or ask for less: bananastand scale {project.name} --gpus auto --on ''"
         last = None
         if project.live is None:
             last = next(iter(self.builds.list(project) if builds is None else builds), None)

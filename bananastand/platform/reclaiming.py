@@ -75,8 +75,7 @@ async def disk_of(platform: Platform) -> tuple[list[Part], int, list[Expendable]
 async def remove_project_files(platform: Platform, project: Project) -> None:
     """Delete the files of a project's calls and its git repository, before its rows are deleted."""
     calls = await platform.calls.ids(project)
-    bodies = platform.settings.data / "bodies"
-    await asyncio.to_thread(_remove_all, [bodies / f"{id}.{kind}" for id in calls for kind in ("body", "answer")])
+    await platform.blobs.bodies.remove_all(f"{id}.{kind}" for id in calls for kind in ("body", "answer"))
     await asyncio.to_thread(_remove, platform.settings.data / "git" / f"{project.name}.git")
 
 
@@ -88,11 +87,6 @@ async def _known(platform: Platform) -> Inventory:
     calls = await platform.calls.ids()
     names = {project.id: project.name for project in platform.projects.list()}
     return Inventory(builds, frozenset(in_use), names, calls, idle=all(build.state in FINAL_STATES for build in builds))
-
-
-def _remove_all(paths: list[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
 
 
 def _remove(path: Path) -> None:

@@ -18,6 +18,7 @@ class Settings:
     Attributes:
         data: The data directory.
         database: The URL of a PostgreSQL database; None for SQLite in the data directory.
+        blobs: The URL of a store for large bodies, uploads and packs of builds; None for the data directory.
         secrets: Variables for every build and its replicas, beside those of a deploy.
         gpus: Values of CUDA_VISIBLE_DEVICES, one for each replica; empty on a machine without GPUs.
         attempts: How often a call may be begun.
@@ -27,6 +28,7 @@ class Settings:
     data: Path
     database: str | None = field(default=None, repr=False)
     secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    blobs: str | None = field(default=None, repr=False)
     gpus: tuple[str, ...] = ()
     memory_mb: int | None = None  # of a replica
     processes: int | None = 4096  # of a replica, with its threads, where they can be counted

@@ -68,7 +68,7 @@ async def post(
             response = await http.post(url, headers={"content-type": "application/json", **(headers or {})}, **body)
     except httpx2.TimeoutException as error:
         raise AppTimeout(type(error).__name__) from error
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, AttributeError) as error:  # anyio's, for a socket that uvloop has lost
         raise AppUnreachable(type(error).__name__) from error
     try:
         value: Any = response.json()
@@ -133,6 +133,6 @@ async def relay(method: str, url: str, headers: Mapping[str, str], content: byte
     try:
         request = http.build_request(method, url, headers={**headers, "via": via}, content=content or None)
         return RelayedResponse(http, await http.send(request, stream=True))
-    except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError, AttributeError) as error:
         await http.aclose()
         raise AppUnreachable(" ".join(str(error).split()) or type(error).__name__) from error

@@ -360,6 +360,29 @@ def test_ps_builds_and_scale_are_plain_tables(bananastand: Run, stand: HTTPServe
     assert scaled.splitlines()[1].split() == ["my-app", "1", "5", "60", "1", "300", "bananastand"]
 
 
+def test_scale_changes_what_a_replica_needs_of_a_machine(bananastand: Run, stand: HTTPServer) -> None:
+    change = {"gpus": 2.0, "memory_mb": 24 * 1024, "labels": "gpu=a100,zone=b"}
+    stand.expect_request("/stand/v1/projects/my-app", method="PATCH", json=change).respond_with_json(PROJECT | change)
+    none = {"gpus": None, "gpu_memory_gb": None, "memory_mb": None, "labels": ""}
+    stand.expect_request("/stand/v1/projects/other", method="PATCH", json=none).respond_with_json(PROJECT | none)
+
+    options = ("--gpus", "2", "--memory", "24", "--on", "gpu=a100", "--on", "zone=b")
+    heading, row = bananastand("scale", "my-app", *options).stdout.splitlines()[:2]
+    assert heading.split()[-4:] == ["GPUS", "MEMORY", "MB", "LABELS"]
+    assert row.split()[-3:] == ["2.0", "24576", "gpu=a100,zone=b"]
+    options = ("--gpus", "auto", "--memory", "0", "--gpu-memory", "0", "--on", "")
+    assert "GPUS" not in bananastand("scale", "other", *options).stdout
+    assert "--gpus 'many' is no number" in bananastand("scale", "my-app", "--gpus", "many", status=2).stderr
+
+
+def test_ps_names_the_node_and_address_of_replicas_on_other_machines(bananastand: Run, stand: HTTPServer) -> None:
+    stand.expect_request("/stand/v1/projects/my-app/replicas").respond_with_json(
+        {"replicas": [{"id": "r1", "node": "gpu-7", "address": "127.0.0.1:4000", "port": 4000}]}
+    )
+
+    assert bananastand("ps", "my-app").stdout.splitlines()[1].split() == ["r1", "gpu-7", "127.0.0.1:4000"]
+
+
 def test_logs_are_followed(bananastand: Run, stand: HTTPServer) -> None:
     rows = '{"time": "2026-11-24T00:00:00.5Z", "replica": "r1", "line": "ready"}\n'
     stand.expect_request("/stand/v1/projects/my-app/logs", query_string="follow=true").respond_with_data(rows)

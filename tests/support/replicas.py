@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+import uuid
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from bananastand.platform.launch import Launch
+from bananastand.platform.nodes import ReplicaOrder
 from bananastand.platform.replicas.client import ReplicaRequest, ReplicaResponse
+from bananastand.platform.replicas.local_machine import LocalMachine
 from bananastand.platform.replicas.replica import Replica
-from bananastand.platform.replicas.start_command import make_start_command
+from bananastand.platform.settings import Settings
 from bananastand.platform.store.builds import Deployment
-from servers import free_port
 
 __all__ = ["post", "replica_of", "reply_of"]
 
@@ -28,9 +31,11 @@ async def replica_of(
     """A replica that is ready, ended in the end. lines: gets its log."""
     log = lines if lines is not None else list[str]()
     deployment = Deployment("d" * 8, "project", launch, time.time(), {})
-    replica = Replica(deployment, 0, lambda _: None, lambda _, line: log.append(line))
-    start = make_start_command(launch, platform="tests", replica=replica.id, port=free_port(), host=host)
-    replica.start(start, timeout=timeout, memory_mb=None)
+    machine = LocalMachine(Settings(Path("/nonexistent"), isolation="none", fork_servers=0), "tests")
+    order = ReplicaOrder(uuid.uuid4().hex[:12], "project", deployment.id, launch, host)
+    assert machine.reserve(order)
+    replica = Replica(deployment, order, machine, lambda _: None, lambda _, line: log.append(line))
+    replica.start(timeout=timeout)
     try:
         await replica.ready
         yield replica

@@ -80,7 +80,6 @@ class PlatformProcess(Process):
             time.sleep(0.02)
         self.key = tomllib.loads((data / "client.toml").read_text())["key"]
         self.http.headers["authorization"] = f"Bearer {self.key}"
-        httpx2.get(self.http.base_url, timeout=60, trust_env=False)  # from its first answer on it handles SIGTERM
 
     def ended(self) -> int:
         """Wait for its end."""

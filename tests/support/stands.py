@@ -14,7 +14,8 @@ from typing import Any
 from bananastand.platform.building.deployer import Builder, BuildRequest
 from bananastand.platform.errors import Refused
 from bananastand.platform.launch import Launch
-from bananastand.platform.platform import Platform
+from bananastand.platform.platform import MakeNodes, Platform
+from bananastand.platform.replicas.local_machine import LocalMachine
 from bananastand.platform.scheduling.pending_call import PendingCall
 from bananastand.platform.settings import Settings
 from bananastand.platform.store.calls import CallOutcome
@@ -69,9 +70,11 @@ async def build(order: BuildRequest) -> Launch:
 
 
 @asynccontextmanager
-async def running(data: Path, *, builder: Builder = build, **settings: Any) -> AsyncGenerator[Platform]:
+async def running(
+    data: Path, *, builder: Builder = build, make_nodes: MakeNodes = LocalMachine, **settings: Any
+) -> AsyncGenerator[Platform]:
     """A started stand, closed in the end."""
-    platform = Platform(Settings(data=data, **{**QUICK, **settings}), builder)
+    platform = Platform(Settings(data=data, **{**QUICK, **settings}), builder, make_nodes)
     try:
         await platform.start()
         yield platform

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+from bananastand.platform.errors import ReplicaFailed
+from bananastand.platform.launch import Launch
+from bananastand.platform.nodes import Address, Connect, NodeState, ReplicaOrder, Resources, RunningReplica
 from bananastand.platform.replicas.client import (
     ConnectionLost,
     OnChunk,
@@ -19,9 +22,6 @@ from bananastand.platform.replicas.client import (
     ResponseMalformed,
     ResponseTimeout,
 )
-from bananastand.platform.replicas.moved_ports import MovedPorts
-from bananastand.platform.replicas.start_command import StartCommand
-from bananastand.platform.replicas.starter import StartedProgram
 
 from .world import Execution, World
 
@@ -31,36 +31,98 @@ JSON = (("content-type", "application/json"),)
 
 
 class Machines:
-    """All that run. `is_over` says whether the end of a run is recorded."""
+    """All that run, in place of nodes. `is_over` says whether the end of a run is recorded."""
 
     def __init__(self, world: World, is_over: Callable[[str], bool]) -> None:
         self._world, self._is_over = world, is_over
         self.all: list[Machine] = []
+        self.listeners: list[Callable[[], None]] = []
         self._pids = 1000
 
-    async def spawn(self, start: StartCommand, on_line: Callable[[str], None]) -> StartedProgram:
-        """In place of a process. Raises OSError."""
+    async def open(self) -> list[str]:
+        return []
+
+    def room_for(self, resources: Resources) -> int | None:
+        return None
+
+    def why_never(self, resources: Resources) -> str | None:
+        return None
+
+    def why_single(self, launch: Launch) -> str | None:
+        return None
+
+    def reserve(self, order: ReplicaOrder) -> bool:
+        return True
+
+    async def start(self, order: ReplicaOrder, on_line: Callable[[str], None]) -> RunningReplica:
+        """In place of a process. Raises ReplicaFailed."""
         await asyncio.sleep(self._world.soon(0.05))
         if self._world.happens(self._world.profile.bad_start / 4):
-            raise OSError(12, "Cannot allocate memory")
+            raise ReplicaFailed("python cannot be started: Cannot allocate memory")
         self._pids += 1
-        machine = Machine(self._world, self._is_over, self._pids, start.environment["BANANASTAND_REPLICA"])
+        machine = Machine(self._world, self._is_over, self._pids, order.replica)
         self.all.append(machine)
-        changed = asyncio.Event()
-        machine.changed = changed
         machine.boot()
-        ports = MovedPorts(changed.set)  # none is ever open: it has a worker
-        return StartedProgram(cast(Any, machine), "simulated", changed, cast(Any, machine), ports)
+        return _Running(machine)
 
-    def is_stopped(self, pid: int) -> bool:
-        """Whether a process is stopped by a signal."""
-        return any(replica.pid == pid and replica.is_stopped for replica in self.all)
+    def release(self, replica: str) -> None:
+        pass
+
+    def warm_up(self, running: RunningReplica, modules: Sequence[str], log_event: Callable[[str], None]) -> None:
+        pass
+
+    def states(self) -> Sequence[NodeState]:
+        return []
+
+    def cordon(self, name: str, is_cordoned: bool) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
 
     def die(self) -> None:
         """What a killed platform has left is ended by the next one."""
         for replica in self.all:
             replica.die("orphan", quietly=True)
         self.all.clear()
+
+
+class _Running:
+    """A replica's program, as its node offers it."""
+
+    node, how, port, is_own_host = "", "simulated", 8000, False
+    gpu: str | None = None
+    warning: str | None = None
+    connect: Connect | None = None
+    lost: asyncio.Future[str] | None = None
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine, self.changed, self.pid = machine, machine.changed, machine.pid
+        self.worker = cast(Any, machine)
+        self.addresses = dict[int, Address]()  # none is ever open: it has a worker
+        self.memory_bytes = 0
+        self.ended, self.kill, self.stop = machine.ended, machine.kill, machine.stop
+
+    @property
+    def status(self) -> int | None:
+        return self._machine.status
+
+    @property
+    def is_stopped(self) -> bool:
+        return self._machine.is_stopped
+
+    @property
+    def was_killed_from_outside(self) -> bool:
+        return self._machine.was_killed_from_outside
+
+    def exceeded_limit(self) -> str | None:
+        return None
+
+    def forward(self, waited: float) -> None:
+        return None
+
+    async def clean_up(self) -> None:
+        await asyncio.sleep(0)
 
 
 class Machine:
@@ -77,7 +139,7 @@ class Machine:
         self.lost: asyncio.Future[None] = loop.create_future()
         self._end: asyncio.Future[int] = loop.create_future()
         self._running: dict[int, tuple[Execution, asyncio.Future[None]]] = {}  # by request
-        self.is_dead = self.is_hung = self.is_stopped = False
+        self.is_dead = self.is_hung = self.is_stopped = self.was_killed_from_outside = False
         self.lies = False  # it says that it lives while it hangs
 
     # The process.

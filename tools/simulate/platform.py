@@ -75,7 +75,7 @@ class SimulatedPlatform:
         self.projects, self.builds = Projects(self.store), Builds(self.store)
         self.calls = Calls(self.store, Blobs(data / "bodies"))
         self.machines = Machines(world, self.is_over)
-        self.pool = Pool(self.settings, self.store.id, self._say, spawn=self.machines.spawn)
+        self.pool = Pool(self.settings, self.store.id, self._say, nodes=self.machines)
         self.dispatcher = Dispatcher(self.settings, self.calls, self.projects, self.pool)
         self.scaling = ScalingLoop(
             self.settings, self.projects, self.builds, self.pool, self.dispatcher, lambda project: False

@@ -75,12 +75,6 @@ def simulated(world: World) -> Generator[None]:
         mock.patch("time.monotonic", world.read_clock),
         mock.patch("time.time", wall_clock),
         mock.patch("uuid.uuid4", new_id),
-        mock.patch("bananastand.platform.replicas.pool._free_port", return_value=8000),
-        mock.patch(
-            "bananastand.platform.replicas.start_command.redirection_problem", return_value="not in a simulation"
-        ),
-        mock.patch("bananastand.platform.replicas.pool.redirection_problem", return_value="not in a simulation"),
-        mock.patch("bananastand.platform.replicas.replica.end_stragglers"),
         mock.patch("bananastand.platform.store.calls.SMALL", 150),
         mock.patch("bananastand.platform.scheduling.dispatcher.SMALL", 150),
         mock.patch("os.fsync"),
@@ -137,9 +131,8 @@ def _run_life(
     async def main() -> bool:
         life = SimulatedPlatform(data, world, by_write)
         platform.append(life)
-        with mock.patch("bananastand.platform.replicas.replica.is_stopped", life.machines.is_stopped):
-            await life.start()
-            return await _until_end(world, life, callers, end)
+        await life.start()
+        return await _until_end(world, life, callers, end)
 
     try:
         return loop.run_until_complete(main())

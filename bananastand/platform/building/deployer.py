@@ -19,16 +19,17 @@ from pathlib import Path
 from ..errors import Conflict, PlatformError, Refused, ReplicaFailed, StoreError
 from ..launch import Launch
 from ..replicas.advice import explain
-from ..replicas.moved_ports import redirection_problem
 from ..replicas.pool import Pool
 from ..replicas.process import run_quietly
 from ..replicas.replica import Replica
-from ..replicas.start_command import is_limited_to_one_replica, remove_image_command
+from ..replicas.start_command import remove_image_command
 from ..settings import Settings
 from ..store.builds import FINAL_STATES, Build, Builds, Deployment, State
 from ..store.logs import Log, mask, plain, texts_to_mask
 from ..store.projects import Project, Projects
 from ..tracebacks import last_error
+
+NODE_LOSSES = 5  # that the first replica of a version survives
 
 __all__ = ["Builder", "Deployer", "BuildRequest"]
 
@@ -245,26 +246,18 @@ class Deployer:
         """Start a replica of the new version and let it take the traffic once it is ready."""
         project, say = self._projects.named(build.project_id), self.log(build).add
         say("built; starting a replica")
-        if is_limited_to_one_replica(deployment.launch) and self._pool.of_project(project.id):
-            why = f"ports cannot be moved here ({redirection_problem()})"
-            say(f"the app fixes its port, and {why}: the old version stops before the new one starts")
+        single = self._pool.nodes.why_single(deployment.launch)
+        if single is not None and self._pool.of_project(project.id):
+            say(f"{single}: the old version stops before the new one starts")
             for old_replica in self._pool.of_project(project.id):
                 old_replica.drain("a new version takes its port")
             await asyncio.gather(*(replica.ended for replica in self._pool.of_project(project.id)))
-        replica = self._pool.start(project, deployment, share=True)
-        if replica is None:
-            raise ReplicaFailed("no replica can be started: its port is taken")
-        self._starting[replica.id] = self.log(build)
         try:
-            await asyncio.shield(replica.ready)
+            replica = await self._start_trial(build, project, deployment)
         except ReplicaFailed as error:
             if project.live is None:
                 raise
             raise ReplicaFailed(f"the new version takes no traffic, the one before stays live: {error}") from error
-        finally:
-            if replica.state != "ready":
-                replica.stop("its version does not go live", 0.0)
-            self._starting.pop(replica.id, None)
         try:
             self._builds.record_concurrency(deployment, replica.declared_concurrency)
             self._point(self._projects.named(build.project_id), deployment, trial=replica)
@@ -274,6 +267,27 @@ class Deployer:
         say(f"live; its first replica took {replica.startup_seconds or 0.0:.2f} s to start")
         await self._finish(build, "live")
         await self._forget_old(project)
+
+    async def _start_trial(self, build: Build, project: Project, deployment: Deployment) -> Replica:
+        """Start the first replica of a version, on another node where its node is lost. Raises ReplicaFailed."""
+        for attempt in range(NODE_LOSSES + 1):
+            replica = self._pool.start(project, deployment, share=True)
+            if replica is None:
+                reason = self._pool.why_never(project) or "there is no room for it, or its port is taken"
+                raise ReplicaFailed(f"no replica can be started: {reason}")
+            self._starting[replica.id] = self.log(build)
+            try:
+                await asyncio.shield(replica.ready)
+                return replica
+            except ReplicaFailed:
+                if not replica.is_lost or attempt == NODE_LOSSES:
+                    raise
+                await asyncio.sleep(RETRY)
+            finally:
+                if replica.state != "ready":
+                    replica.stop("its version does not go live", 0.0)
+                self._starting.pop(replica.id, None)
+        raise AssertionError
 
     def _point(self, project: Project, deployment: Deployment, trial: Replica | None = None) -> None:
         """Move the traffic; replicas of other versions drain."""

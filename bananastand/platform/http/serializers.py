@@ -70,6 +70,8 @@ def replica(row: Replica) -> dict[str, Any]:
         "deployment": row.deployment.id,
         "state": row.state,
         "readiness": row.startup_state,
+        "node": row.node or None,
+        "address": f"{row.address[0]}:{row.address[1]}" if row.address is not None else None,
         "port": row.address[1] if row.address is not None else None,
         "pid": row.pid,
         "card": row.gpu,

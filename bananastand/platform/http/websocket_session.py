@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
+from ..errors import NodeLost
 from ..replicas.client import Headers, ResponseTimeout
+from ..replicas.node_loss import until_node_lost
 from ..replicas.replica import Replica
 from ..replicas.websocket_client import HandshakeDenied, HandshakeFailed, close_websocket, open_websocket
 from ..scheduling import outcomes
@@ -76,7 +78,12 @@ class WebsocketSession:
         timeout, headers = float(project.inference_timeout), _app_headers(pending, replica.address)
         route, max_message = pending.call.route, self._settings.max_message
         try:
-            app = await open_websocket(replica.address, route, headers, self._subprotocols, max_message, timeout)
+            with until_node_lost(replica.node_lost):
+                app = await open_websocket(
+                    replica.address, route, headers, self._subprotocols, max_message, timeout, replica.connect
+                )
+        except NodeLost as lost:
+            return outcomes.no_handshake(str(lost))
         except HandshakeDenied as denied:
             return outcomes.from_answer(denied.response)
         except HandshakeFailed as problem:

@@ -25,7 +25,6 @@ from .sandbox import environment_inside, sandbox_problem
 from .sandboxed_start import remove_after_exit, sandbox_start
 from .start_command import StartCommand
 from .starter import WORKER, StartedProgram, start_process
-from .worker_client import WorkerClient
 from .writable_layer import overlay_problem, writes_files
 
 __all__ = ["ForkServers"]
@@ -58,6 +57,16 @@ class ForkServers:
             if forked is not None:
                 return forked
         return await start_process(start, on_line)
+
+    def is_known(self, start: StartCommand) -> bool:
+        """Whether there is a fork server for such a replica, warm or not yet."""
+        server = self._servers.get(_key(start))
+        return server is not None and not server.has_ended
+
+    def is_warm(self, start: StartCommand) -> bool:
+        """Whether a fork server has the imports of such a replica."""
+        server = self._servers.get(_key(start))
+        return server is not None and server.is_ready
 
     def warm_up(self, start: StartCommand, modules: Path, log_event: Callable[[str], None]) -> None:
         """Start a fork server for more such replicas, unless it runs already.
@@ -139,11 +148,8 @@ class _ForkServer:
             self._ends[pid] = end = loop.create_future()
         ports = self._ports.setdefault(pid, MovedPorts(changed.set))
         end.add_done_callback(lambda _: self._ports.pop(pid, None))
-        worker = WorkerClient()
-        worker.changed = changed
-        await worker.attach(ours)
         how = "forked from a fork server that has its imports"
-        return StartedProgram(Process(pid, end, output, on_line), how, changed, worker, ports)
+        return StartedProgram(Process(pid, end, output, on_line), how, changed, ours, ports)
 
     def end(self) -> None:
         """Close its socket, at which it ends with its children; kill it if it does not."""

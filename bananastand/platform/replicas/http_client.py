@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpcore2
 
+from ..nodes import Address, Connect
 from ..store.bodies import FileBody
 from .client import (
     ConnectionLost,
@@ -25,6 +25,7 @@ from .client import (
     ResponseTimeout,
     ResponseTooLarge,
 )
+from .connected_backend import ConnectedBackend
 
 __all__ = ["HttpClient"]
 
@@ -42,6 +43,20 @@ HOP_BY_HOP = frozenset(
 )
 
 
+class _Backend(httpcore2.AsyncNetworkBackend):
+    """Connects, also where uvloop has lost the socket of a connection that the app reset at once."""
+
+    async def connect_tcp(self, *args: Any, **kwargs: Any) -> httpcore2.AsyncNetworkStream:
+        """Connect. Raises ConnectError."""
+        backend: Any = httpcore2.AnyIOBackend()
+        stream = await backend.connect_tcp(*args, **kwargs)
+        try:
+            stream.get_extra_info("socket")  # from now on the transport remembers it
+        except AttributeError:
+            raise httpcore2.ConnectError("the connection was reset at once") from None
+        return stream
+
+
 class HttpClient:
     """The client of one replica. It keeps connections open between requests.
 
@@ -50,20 +65,26 @@ class HttpClient:
         max_response: Bytes of a response's body.
         replica: The replica's id, by which `bananastand serve` identifies itself; empty for another server.
         is_potassium: Whether the app runs on Potassium's own server.
+        connect: Opens connections; None for plain TCP from this machine.
     """
 
     def __init__(
         self,
-        address: tuple[str, int],
+        address: Address,
         max_response: int = 256 * 2**20,
         *,
         replica: str = "",
         is_potassium: bool = False,
+        connect: Connect | None = None,
     ) -> None:
         self.address, self._max_response = address, max_response
         self._replica, self._is_potassium = replica, is_potassium
+        self._connect = connect
         self._pool = httpcore2.AsyncConnectionPool(
-            max_connections=None, max_keepalive_connections=8, keepalive_expiry=20.0
+            max_connections=None,
+            max_keepalive_connections=8,
+            keepalive_expiry=20.0,
+            network_backend=_Backend() if connect is None else ConnectedBackend(connect),
         )
         host, port = address
         self._origin = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -125,14 +146,13 @@ class HttpClient:
 
     async def connects(self, timeout: float) -> bool:
         """Whether the app accepts a connection in `timeout` seconds."""
+        connect = self._connect or asyncio.get_running_loop().create_connection
         try:
             async with asyncio.timeout(timeout):
-                _, writer = await asyncio.open_connection(*self.address)
+                transport, _ = await connect(asyncio.Protocol, *self.address)
         except (OSError, TimeoutError):
             return False
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+        transport.close()
         return True
 
     async def until_done(self, limit: float) -> bool:

@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +59,10 @@ class MovedPorts:
         self._addresses[requested] = (address, port)
         self._changed()
 
-    def address_of(self, requested: int) -> tuple[str, int] | None:
-        """Return the address of the socket for a port; None if nothing has bound that port."""
-        return self._addresses.get(requested)
-
     @property
-    def requested_ports(self) -> list[int]:
-        """The requested ports, the latest first."""
-        return list(reversed(self._addresses))
+    def addresses(self) -> Mapping[int, tuple[str, int]]:
+        """The addresses of the sockets by requested port, the latest last."""
+        return self._addresses
 
 
 async def read_bind_events(descriptor: int, on_bound: Callable[[int, int, str, int], None]) -> asyncio.Task[None]:

@@ -38,12 +38,16 @@ class Process:
         exit_status: Done with the exit status, negative for a signal.
         output: What the process prints to.
         on_line: Called with each line of the output.
+
+    Attributes:
+        was_killed: Whether this object has sent it SIGKILL.
     """
 
     def __init__(
         self, pid: int, exit_status: asyncio.Future[int], output: Output, on_line: Callable[[str], None]
     ) -> None:
         self.pid, self._exit_status = pid, exit_status
+        self.was_killed = False
         self._abandoned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reader = asyncio.create_task(self._read(output, on_line))
 
@@ -69,6 +73,7 @@ class Process:
     def signal(self, number: int) -> None:
         """Send a signal to the whole group; SIGKILL also reaches descendants that have left the group."""
         is_final = number == signal.SIGKILL and self.status is None
+        self.was_killed = self.was_killed or is_final
         descendants = with_descendants(self.pid) if is_final else []
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)

@@ -8,36 +8,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Literal
 
-from ..errors import ReplicaFailed
+from ..errors import NodeLost, ReplicaFailed
+from ..nodes import Address, Connect, Nodes, ReplicaOrder, RunningReplica
 from ..store.builds import Deployment
 from ..store.logs import mask, tail, texts_to_mask
 from .advice import explain
 from .client import ReplicaClient
 from .liveness import Liveness, wait_until_hung
-from .orphans import end_stragglers
-from .process import Process, describe_exit, is_stopped, resident_memory, run_quietly
-from .start_command import StartCommand
-from .starter import StartedProgram, start_process
+from .process import describe_exit
 from .startup_probe import StartupProbe
 from .worker_client import WorkerClient
-from .writable_layer import remove_layer
 
-__all__ = ["Replica", "Spawn", "State"]
+__all__ = ["Replica", "State"]
 
 log = logging.getLogger("bananastand.platform")
 
-Spawn = Callable[[StartCommand, Callable[[str], None]], Awaitable[StartedProgram]]
 State = Literal["starting", "ready", "draining", "stopping", "ended"]
 PROBE_INTERVAL, MAX_PROBE_INTERVAL = 0.02, 0.25  # seconds between two readiness probes
 MEMORY_LOOK = 1.0  # seconds between two looks at its memory
 LIVENESS = Liveness()
 LAST_LINES = 200  # enough for a traceback
-REMOVE_CONTAINER = 20.0  # seconds for an engine to remove a container
 PROGRESS_INTERVAL = 14.0  # seconds between two log lines that say what a start waits for
 
 
@@ -46,12 +40,10 @@ class Replica:
 
     Args:
         deployment: The version that it runs.
-        concurrency: Calls at once; 0 for the number that the app declares.
+        order: What its node needs to start it.
+        nodes: Starts its program.
         changed: Called whenever `state` or `is_suspect` has changed.
         log: Called with the replica's id and each line of its log.
-        spawn: Starts its program.
-        gpu: The GPU that it uses.
-        is_potassium: Whether its app runs on Potassium's own server.
 
     Attributes:
         inflight: Calls that it works on.
@@ -60,6 +52,9 @@ class Replica:
         stuck_calls: Calls whose handlers ran past their time limit.
         is_suspect: Whether its last health check failed; it gets no calls then.
         is_stop_requested: Whether the platform has stopped it.
+        is_lost: Whether it has ended because its node is gone.
+        is_moving: Whether it drains once a replica on another node is ready.
+        was_killed_from_outside: Whether it has ended by SIGKILL that neither the platform nor its limits have sent.
         failure: Why it ends, in words.
         startup_seconds: From its start until it was ready.
         ready: Done when it takes calls; raises ReplicaFailed if it never does.
@@ -70,19 +65,17 @@ class Replica:
     def __init__(
         self,
         deployment: Deployment,
-        concurrency: int,
+        order: ReplicaOrder,
+        nodes: Nodes,
         changed: Callable[[Replica], None],
         log: Callable[[str, str], None],
-        *,
-        spawn: Spawn = start_process,
-        gpu: str | None = None,
-        is_potassium: bool = False,
     ) -> None:
-        self.id = uuid.uuid4().hex[:12]
-        self.deployment, self.concurrency, self.gpu = deployment, concurrency, gpu
+        self.id = order.replica
+        self.deployment, self.order, self.concurrency = deployment, order, order.concurrency
         self.state: State = "starting"
         self.inflight = self.background = self.stuck_calls = self.completed_calls = 0
         self.is_exclusive = self.is_suspect = self.is_stop_requested = False
+        self.is_lost = self.is_moving = self.was_killed_from_outside = False
         self.failure: str | None = None
         self.started_at = self.idle_since = time.monotonic()
         self.startup_seconds: float | None = None
@@ -90,10 +83,11 @@ class Replica:
         self.ready: asyncio.Future[None] = loop.create_future()
         self.leaving: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[None] = loop.create_future()
-        self._changed, self._log, self._spawn = changed, log, spawn
-        self._probe = StartupProbe(self.id, is_potassium=is_potassium)
+        self._changed, self._log, self._nodes = changed, log, nodes
+        health, is_potassium = order.launch.health, order.host == "potassium"
+        self._probe = StartupProbe(self.id, health=health, is_potassium=is_potassium)
         self._lines: deque[str] = deque(maxlen=LAST_LINES)
-        self._process: Process | None = None
+        self._running: RunningReplica | None = None
         self._life: asyncio.Task[None] | None = None
         self._retired: str | None = None
         self._timers: list[asyncio.TimerHandle] = []
@@ -130,17 +124,43 @@ class Replica:
         if self.state in ("stopping", "ended") or self.failure is not None:
             return True
         lost = self.connection_lost is not None and self.connection_lost.done()
-        return lost or (self._process is not None and self._process.status is not None)
+        gone = self.node_lost is not None and self.node_lost.done()
+        return lost or gone or (self._running is not None and self._running.status is not None)
 
     @property
     def is_stopped(self) -> bool:
         """Whether one of its processes is stopped by a signal."""
-        return self._process is not None and is_stopped(self._process.pid)
+        return self._running is not None and self._running.is_stopped
 
     @property
     def connection_lost(self) -> asyncio.Future[None] | None:
         """Done when its worker's connection has ended; None for a replica without a worker."""
         return self.worker.lost if self.worker is not None else None
+
+    @property
+    def node_lost(self) -> asyncio.Future[str] | None:
+        """Done when its node is gone; None for a replica on this machine, and until it is started."""
+        return self._running.lost if self._running is not None else None
+
+    @property
+    def node(self) -> str:
+        """The name of its node; "" on this machine, and until it is started."""
+        return self._running.node if self._running is not None else ""
+
+    @property
+    def gpu(self) -> str | None:
+        """The GPUs that it uses; None without, and until it is started."""
+        return self._running.gpu if self._running is not None else None
+
+    @property
+    def running(self) -> RunningReplica | None:
+        """Its program, once it is started."""
+        return self._running
+
+    @property
+    def connect(self) -> Connect | None:
+        """Opens connections to `address`; None for plain TCP from this machine."""
+        return self._running.connect if self._running is not None else None
 
     @property
     def client(self) -> ReplicaClient:
@@ -155,36 +175,32 @@ class Replica:
         return self._probe.worker
 
     @property
-    def address(self) -> tuple[str, int] | None:
+    def address(self) -> Address | None:
         """The address of an app that is a server of its own; None for others, and until it is known."""
         return self._probe.address
 
     @property
     def memory_bytes(self) -> int:
         """The memory that its processes hold."""
-        return resident_memory(self._process.pid) if self._process is not None and self.state != "ended" else 0
+        return self._running.memory_bytes if self._running is not None and self.state != "ended" else 0
 
     @property
     def pid(self) -> int | None:
         """The id of its process group."""
-        return self._process.pid if self._process is not None else None
+        return self._running.pid if self._running is not None else None
 
     async def is_alive(self, timeout: float) -> bool:
         """Whether it answers a health check in `timeout` seconds."""
         return await self._probe.is_alive(timeout)
 
-    def start(
-        self, command: StartCommand, *, timeout: float, memory_mb: int | None, liveness: Liveness = LIVENESS
-    ) -> None:
+    def start(self, *, timeout: float, liveness: Liveness = LIVENESS) -> None:
         """Start the program, and follow it to its end in a task.
 
         Args:
-            command: What to run.
             timeout: Seconds until it must be ready.
-            memory_mb: The memory that it may hold, in MiB; None for no limit.
             liveness: The schedule of its health checks.
         """
-        self._life = asyncio.create_task(self._run(command, timeout, memory_mb, liveness), name=f"replica {self.id}")
+        self._life = asyncio.create_task(self._run(timeout, liveness), name=f"replica {self.id}")
         self._life.add_done_callback(lambda life: self._end_if_never_run())
 
     def _end_if_never_run(self) -> None:
@@ -248,17 +264,17 @@ class Replica:
         self.failure = self.failure or reason
         self.log_event(f"stops: {reason}")
         self._become("stopping")
-        if self._process is not None:
-            self._stopping = asyncio.create_task(self._process.stop(grace))
+        if self._running is not None:
+            self._stopping = asyncio.create_task(self._stop(self._running, grace))
         elif self._life is not None:
             self._life.cancel()
 
     def kill(self, reason: str) -> None:
         """End it at once, as failed."""
-        if self.state not in ("stopping", "ended") and self._process is not None and self.failure is None:
+        if self.state not in ("stopping", "ended") and self._running is not None and self.failure is None:
             self.failure = reason
             self.log_event(f"is killed: {reason}")
-            self._process.kill()
+            self._running.kill()
 
     def _kill_if_only_stuck_calls_remain(self) -> None:
         if self._retired is not None and self.inflight <= self.stuck_calls:
@@ -278,40 +294,40 @@ class Replica:
         self._lines.append(line)
         self._log(self.id, line)
 
-    async def _run(self, command: StartCommand, timeout: float, memory_mb: int | None, liveness: Liveness) -> None:
+    async def _run(self, timeout: float, liveness: Liveness) -> None:
         watchers = list[asyncio.Task[None]]()
-        started: StartedProgram | None = None
+        running: RunningReplica | None = None
         try:
-            started = await self._spawn(command, self._record_line)
-            self._process = process = started.process
-            self._probe.attach(started)
-            if started.warning is not None:
-                self.log_event(started.warning)
+            running = self._running = await self._nodes.start(self.order, self._record_line)
+            self._probe.attach(running)
+            if running.warning is not None:
+                self.log_event(running.warning)
             spawned_at = time.monotonic()
-            exit_status = asyncio.create_task(process.ended())
-            if memory_mb is not None:
-                watchers.append(asyncio.create_task(self._watch_memory(process.pid, memory_mb * 2**20)))
-            await self._wait_until_ready(command, started, exit_status, timeout)
+            exit_status = asyncio.create_task(_until_end(running))
+            if (memory_mb := self.order.resources.memory_mb) is not None:
+                watchers.append(asyncio.create_task(self._watch_memory(running, memory_mb * 2**20)))
+            await self._wait_until_ready(running, exit_status, timeout)
             if self.state == "starting":
                 self.startup_seconds = time.monotonic() - self.started_at
                 self.idle_since = time.monotonic()
                 self.concurrency = self.concurrency or self.declared_concurrency
-                how = f"{started.how} in {spawned_at - self.started_at:.3f} s; {self.startup_state}"
+                how = f"{running.how}{_place(running)} in {spawned_at - self.started_at:.3f} s; {self.startup_state}"
                 self.log_event(f"ready after {self.startup_seconds:.2f} s: {how}")
                 watchers.append(asyncio.create_task(self._watch_liveness(liveness)))
                 self._become("ready")
             status = describe_exit(await exit_status)
             if not self.is_stop_requested:
-                limit = command.cgroup.exceeded_limit() if command.cgroup is not None else None
-                self.failure = self.failure or limit or f"the replica ended {status}{self._tail()}"
+                self._note_kill(running)
+                self.failure = self.failure or running.exceeded_limit() or f"the replica ended {status}{self._tail()}"
                 self.log_event(f"ended {status}")
+        except NodeLost as error:
+            self.is_lost = True
+            self.failure = str(error)
+            self.log_event(f"lost: {error}")
         except ReplicaFailed as error:
             self.failure = str(error)
             self.log_event(f"failed: {error}")
             await self._stop_at_once()
-        except OSError as error:
-            self.failure = f"{command.command[0]} cannot be started: {error.strerror}"
-            self.log_event(self.failure)
         except Exception as error:
             log.exception("replica %s is ended: the platform failed to follow it", self.id)
             self.failure = f"the platform failed to follow it: {type(error).__name__}: {error}"
@@ -322,52 +338,54 @@ class Replica:
         finally:
             for task in (*watchers, *self._timers):
                 task.cancel()
-            await self._clean_up(command, started)
+            await self._probe.close()
+            if running is not None:
+                await running.clean_up()
             self._become("ended")
 
     async def _stop_at_once(self) -> None:
-        if self._process is not None:
-            await self._process.stop(0.0)
+        if self._running is not None:
+            await self._stop(self._running, 0.0)
 
-    async def _clean_up(self, command: StartCommand, started: StartedProgram | None) -> None:
-        """Close connections, and remove the container, processes and files that the program has left."""
-        if started is not None and started.reading is not None:
-            started.reading.cancel()
-        await self._probe.close()
-        if command.container is not None and command.engine is not None:
-            verb = ("rm",) if command.engine == "buildah" else ("rm", "--force")
-            await run_quietly((command.engine, *verb, command.container), command.environment, REMOVE_CONTAINER)
-        await asyncio.to_thread(end_stragglers, command)
-        if started is not None and started.layer is not None:
-            await asyncio.to_thread(remove_layer, started.layer)
+    @staticmethod
+    async def _stop(running: RunningReplica, grace: float) -> None:
+        """Stop the program, or leave it to its node where that cannot be reached."""
+        stop = asyncio.create_task(running.stop(grace))
+        await asyncio.wait(
+            {stop} if running.lost is None else {stop, running.lost}, return_when=asyncio.FIRST_COMPLETED
+        )
+        stop.cancel()
 
-    async def _wait_until_ready(
-        self, command: StartCommand, started: StartedProgram, exit_status: asyncio.Task[int], timeout: float
-    ) -> None:
+    def _note_kill(self, running: RunningReplica) -> None:
+        self.was_killed_from_outside = self.failure is None and running.was_killed_from_outside
+
+    async def _wait_until_ready(self, running: RunningReplica, exit_status: asyncio.Task[int], timeout: float) -> None:
         """Probe until the replica is ready.
 
         Raises:
+            NodeLost: Its node is gone.
             ReplicaFailed: The program has ended, or was not ready in `timeout` seconds.
         """
         pause, deadline = PROBE_INTERVAL, time.monotonic() + timeout
         next_report = self.started_at + PROGRESS_INTERVAL
         while self.state == "starting":
-            started.changed.clear()
+            running.changed.clear()
             if exit_status.done():
                 if self.is_stop_requested:
                     return
-                if command.cgroup is not None and (limit := command.cgroup.exceeded_limit()) is not None:
-                    raise ReplicaFailed(f"{limit}{self._tail()}")
                 ended = f"the app ended {describe_exit(exit_status.result())} while it started"
+                if (limit := running.exceeded_limit()) is not None:
+                    raise ReplicaFailed(f"{limit}{self._tail()}")
+                self._note_kill(running)
                 raise ReplicaFailed(self.failure or f"{self._probe.failure or ended}{self._tail()}")
             if time.monotonic() > deadline:
                 raise ReplicaFailed(f"the app was not ready after {timeout:g} s: {self.startup_state}{self._tail()}")
-            if await self._probe.is_ready(command, started):
+            if await self._probe.is_ready(running):
                 return
             if time.monotonic() > next_report:
                 next_report += PROGRESS_INTERVAL
                 self.log_event(f"not ready after {time.monotonic() - self.started_at:.0f} s: {self.startup_state}")
-            news = asyncio.create_task(started.changed.wait())
+            news = asyncio.create_task(running.changed.wait())
             await asyncio.wait({exit_status, news}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
             news.cancel()
             pause = min(MAX_PROBE_INTERVAL, pause * 1.2)
@@ -375,10 +393,10 @@ class Replica:
     async def _watch_liveness(self, liveness: Liveness) -> None:
         self.kill(await wait_until_hung(self, liveness))
 
-    async def _watch_memory(self, pid: int, limit: int) -> None:
+    async def _watch_memory(self, running: RunningReplica, limit: int) -> None:
         while True:
             await asyncio.sleep(MEMORY_LOOK)
-            if (held := resident_memory(pid)) > limit:
+            if (held := running.memory_bytes) > limit:
                 self.kill(f"it holds {held // 2**20} MiB of memory, {limit // 2**20} are allowed")
                 return
 
@@ -395,3 +413,23 @@ class Replica:
             if not self.ended.done():
                 self.ended.set_result(None)
         self._changed(self)
+
+
+async def _until_end(running: RunningReplica) -> int:
+    """Return the exit status. Raises NodeLost once the node is gone."""
+    if running.lost is None:
+        return await running.ended()
+    ended = asyncio.create_task(running.ended())
+    try:
+        await asyncio.wait({ended, running.lost}, return_when=asyncio.FIRST_COMPLETED)
+        if running.lost.done():
+            raise NodeLost(running.lost.result())
+        return ended.result()
+    finally:
+        ended.cancel()
+
+
+def _place(running: RunningReplica) -> str:
+    """Say where it runs, for the log."""
+    node = f" on {running.node}" if running.node else ""
+    return f"{node} on GPU {running.gpu}" if running.gpu else node

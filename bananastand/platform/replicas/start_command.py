@@ -33,6 +33,7 @@ __all__ = [
     "is_limited_to_one_replica",
     "make_start_command",
     "remove_image_command",
+    "runs_in_worker",
     "worker_arguments",
 ]
 
@@ -118,7 +119,7 @@ def make_start_command(
         host: "potassium" to run a Potassium app on its own server.
         concurrency: Calls at once; 0 for what the app declares.
         secrets: Further variables of the app.
-        gpu: The GPU that it uses.
+        gpu: The GPUs that it uses, as CUDA_VISIBLE_DEVICES has them; "" to hide them all, None for no choice.
         memory_mb: The limit of memory of a container, in MiB.
         policy: The isolation of a process.
     """
@@ -128,7 +129,7 @@ def make_start_command(
         return _container(launch, own, marks, replica, port, gpu, memory_mb)
     if gpu is not None:
         marks["CUDA_VISIBLE_DEVICES"] = gpu
-    in_worker = worker_arguments(launch.command) if launch.python is not None and host != "potassium" else None
+    in_worker = worker_arguments(launch.command) if runs_in_worker(launch, host) else None
     moved = redirection_problem() is None
     port = launch.port or (PORT if moved or in_worker is not None else port)
     shared = {
@@ -170,6 +171,12 @@ def _is_own_host(command: tuple[str, ...]) -> bool:
     """Return whether a command is `bananastand serve`, also in a shell's line."""
     words = [word for argument in command for word in argument.split()]
     return any(Path(program).name == "bananastand" and verb == "serve" for program, verb in pairwise(words))
+
+
+def runs_in_worker(launch: Launch, host: str) -> bool:
+    """Return whether the worker runs what a build made, in a project with this setting of its host."""
+    is_python = launch.kind == "process" and launch.python is not None
+    return is_python and host != "potassium" and worker_arguments(launch.command) is not None
 
 
 def worker_arguments(command: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -257,14 +264,20 @@ def _container(
     command += ["--publish", f"127.0.0.1:{port}:{expected}", *volumes, *names]
     if memory_mb is not None:
         command += ["--memory", f"{memory_mb}m"]
-    if gpu is not None:
-        command += ["--gpus", f"device={gpu}"] if engine == "docker" else ["--device", f"nvidia.com/gpu={gpu}"]
+    if gpu:
+        command += _gpu_options(engine, gpu)
     # Arguments after the image go to its ENTRYPOINT, which is part of the launch's command already.
     command += ["--entrypoint", launch.command[0], image, *launch.command[1:]]
     return StartCommand(
         tuple(command), None, environment, outside,
         health=launch.health, container=name, engine=engine, is_own_host=_is_own_host(launch.command),
     )  # fmt: skip
+
+
+def _gpu_options(engine: str, gpus: str) -> list[str]:
+    if engine == "docker":  # which reads the value as CSV
+        return ["--gpus", f'"device={gpus}"' if "," in gpus else f"device={gpus}"]
+    return [part for gpu in gpus.split(",") for part in ("--device", f"nvidia.com/gpu={gpu}")]
 
 
 def _buildah_script(launch: Launch, name: str, volumes: Sequence[str], memory_mb: int | None) -> str:

@@ -16,7 +16,6 @@ from .process import Process, spawn
 from .sandbox import sandbox_problem
 from .sandboxed_start import remove_after_exit, sandbox_start
 from .start_command import REPLICA_VARIABLE, StartCommand
-from .worker_client import WorkerClient
 from .writable_layer import overlay_command, overlay_problem
 
 __all__ = ["WORKER", "StartedProgram", "start_process", "worker_command"]
@@ -35,8 +34,8 @@ class StartedProgram:
     Attributes:
         process: The program's process.
         how: How it was started, for the log.
-        changed: Set whenever `worker` or `ports` has news.
-        worker: The worker's client, for a program in the worker.
+        changed: Set whenever `ports` has news.
+        stream: The platform's end of the stream socket to the worker, for a program in the worker.
         ports: The program's listening sockets, where they are moved.
         reading: The task that reads the events of `ports`.
         layer: The folder of its own writes in its file tree, to be removed after it.
@@ -46,7 +45,7 @@ class StartedProgram:
     process: Process
     how: str
     changed: asyncio.Event
-    worker: WorkerClient | None = None
+    stream: socket.socket | None = None
     ports: MovedPorts | None = None
     reading: asyncio.Task[None] | None = None
     layer: Path | None = None
@@ -82,13 +81,10 @@ async def start_process(start: StartCommand, on_line: Callable[[str], None]) -> 
     changed = asyncio.Event()
     moves_in_kernel = start.moves_ports and redirection_problem() is None
     ports = MovedPorts(changed.set) if start.moves_ports else None
-    descriptors, ours, worker, command = list[int](), None, None, start.command
+    descriptors, ours, command = list[int](), None, start.command
     if start.worker_arguments is not None:
         ours, theirs = socket.socketpair()
         descriptors.append(theirs.detach())
-        worker = WorkerClient()
-        worker.changed = changed
-        worker.on_bound = ports.add if ports is not None else None
         command = worker_command(start, descriptors[0], move=start.moves_ports and not moves_in_kernel)
     prepared = await asyncio.to_thread(_prepare, start, command)
     command = prepared.command
@@ -116,10 +112,8 @@ async def start_process(start: StartCommand, on_line: Callable[[str], None]) -> 
         reading = await read_bind_events(
             events, lambda session, requested, address, port: moved.add(requested, address, port)
         )
-    if worker is not None and ours is not None:
-        await worker.attach(ours)
     how = "started as a process" if start.engine is None else f"started as a container by {start.engine}"
-    return StartedProgram(process, how, changed, worker, ports, reading, prepared.layer, prepared.warning)
+    return StartedProgram(process, how, changed, ours, ports, reading, prepared.layer, prepared.warning)
 
 
 def _prepare(start: StartCommand, command: tuple[str, ...]) -> _Prepared:

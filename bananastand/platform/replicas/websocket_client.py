@@ -15,6 +15,7 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketExce
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
+from ..nodes import Address, Connect
 from .client import Headers, ReplicaResponse, RequestNotDelivered, ResponseTimeout
 
 __all__ = ["HandshakeDenied", "HandshakeFailed", "close_websocket", "open_websocket"]
@@ -37,7 +38,13 @@ class HandshakeFailed(Exception):
 
 
 async def open_websocket(
-    address: tuple[str, int], target: str, headers: Headers, subprotocols: Sequence[str], largest: int, timeout: float
+    address: Address,
+    target: str,
+    headers: Headers,
+    subprotocols: Sequence[str],
+    largest: int,
+    timeout: float,
+    connect: Connect | None = None,
 ) -> ClientConnection:
     """Open a websocket to an app.
 
@@ -48,6 +55,7 @@ async def open_websocket(
         subprotocols: That the caller offers, the preferred one first.
         largest: Bytes of a message from the app; a longer one closes the websocket with 1009.
         timeout: Seconds for the app's response to the handshake.
+        connect: Opens the connection; None for plain TCP from this machine.
 
     Raises:
         RequestNotDelivered: The app has seen nothing of it.
@@ -63,8 +71,9 @@ async def open_websocket(
         return ClientConnection(protocol, ping_interval=None, close_timeout=CLOSE_TIMEOUT, max_queue=MAX_QUEUE)
 
     try:
+        open_stream = connect or asyncio.get_running_loop().create_connection
         async with asyncio.timeout(CONNECT_TIMEOUT):
-            _, app = await asyncio.get_running_loop().create_connection(connection, host, port)
+            _, app = await open_stream(connection, host, port)
     except (OSError, TimeoutError) as error:
         raise RequestNotDelivered(str(error)) from error
     try:

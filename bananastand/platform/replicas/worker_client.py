@@ -24,7 +24,7 @@ from .client import (
     ResponseTimeout,
     ResponseTooLarge,
 )
-from .worker_connection import WorkerConnection
+from .worker_connection import OpenStream, WorkerConnection
 
 __all__ = ["Phase", "WorkerClient"]
 
@@ -94,6 +94,10 @@ class WorkerClient:
     async def attach(self, connection: Any) -> None:
         """Use a connected stream socket, whose other end the worker has."""
         await self._connection.attach(connection)
+
+    async def connect(self, open_stream: OpenStream) -> None:
+        """Use the stream that `open_stream` opens, whose other end the worker has. Raises OSError."""
+        await self._connection.connect(open_stream)
 
     async def close(self) -> None:
         """Close the connection; calls in progress are lost."""

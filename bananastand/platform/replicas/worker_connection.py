@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from bananastand.worker.frames import PREFIX, encode
 
 from ..store.bodies import FileBody
 
-__all__ = ["WorkerConnection"]
+__all__ = ["OpenStream", "WorkerConnection"]
 
 log = logging.getLogger("bananastand.platform")
 
+# Opens a stream to a worker for the protocol that is made by its argument.
+OpenStream = Callable[[Callable[[], asyncio.Protocol]], Awaitable[object]]
 MAX_HEADER = 64 * 2**20  # bytes of a frame's header: paths, headers, names of modules
 
 
@@ -50,6 +52,10 @@ class WorkerConnection(asyncio.Protocol):
     async def attach(self, connection: Any) -> None:
         """Use a connected stream socket, whose other end the worker has."""
         await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=connection)
+
+    async def connect(self, open_stream: OpenStream) -> None:
+        """Use the stream that `open_stream` opens. Raises OSError."""
+        await open_stream(lambda: self)
 
     async def close(self) -> None:
         """Close the connection."""

@@ -1,7 +1,9 @@
 """Makes one attempt of a call in one replica, and interprets how it went.
 
 An attempt counts if a handler may have begun and the replica died, or the connection to it broke, with no other call
-beside it. A call whose replica died with others beside it is tried again alone, and that attempt does not count.
+beside it. A call whose replica died with others beside it is tried again alone, and that attempt does not count. Nor
+does one whose node was lost: a node has more reasons to go than one call. Only a call under which one node after the
+other is lost is tried alone, and counts, from then on.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from ..errors import StoreError
+from ..errors import NodeLost, StoreError, StoreUnavailable
 from ..replicas.client import (
     ConnectionLost,
     NoRoomForResponse,
@@ -24,6 +26,7 @@ from ..replicas.client import (
     ResponseTooLarge,
 )
 from ..replicas.http_client import HttpClient
+from ..replicas.node_loss import until_node_lost
 from ..replicas.pool import Pool
 from ..replicas.replica import Replica
 from ..settings import Settings
@@ -41,6 +44,8 @@ REQUEST_ID = "x-banana-request-id"
 BUSY_SECONDS = 0.2  # before a call that a replica was too busy for is offered again
 LATE_SECONDS = 5.0  # in which a replica whose response was late must be free again
 DEATH_SECONDS = 1.0  # after a connection broke, in which the replica's end becomes known
+NODE_DEATH_SECONDS = 4.0  # the same on another node, whose loss becomes known later
+NODE_LOSSES = 5  # of one call that do not count as attempts
 LAST_LINES_SECONDS = 5.0  # for its last log lines after that
 
 
@@ -85,11 +90,16 @@ class AttemptRunner:
                 return await self._hold(pending.session, project, pending, replica)
             body = pending.body if pending.body is not None else await self._calls.body(pending.call)
             request = _replica_request(pending, body)
-            return await self._send(project, pending, replica, request)
+            with until_node_lost(replica.node_lost):
+                return await self._send(project, pending, replica, request)
+        except NodeLost as error:
+            return self._lost_with_node(pending, str(error))
         except asyncio.CancelledError:
             cut_off = outcomes.CUT_OFF if pending.session is not None else None
             late = project.inference_timeout if pending.cancelled is not None else None
             return AttemptResult(pending.cancelled or cut_off, counted=False, busy=late, request=request)
+        except StoreUnavailable:
+            return AttemptResult(None, counted=False, pause=BUSY_SECONDS)
         except StoreError as error:
             return AttemptResult(outcomes.not_readable(error))
         except RequestNotDelivered as error:
@@ -177,11 +187,14 @@ class AttemptRunner:
 
         A response that a replica broke off and outlived is the app's own failure: the call is not tried again.
         """
-        await asyncio.wait({replica.ended}, timeout=DEATH_SECONDS)
+        is_here = replica.node_lost is None
+        await asyncio.wait({replica.ended}, timeout=DEATH_SECONDS if is_here else NODE_DEATH_SECONDS)
         died = replica.is_dying
         if died:
             await asyncio.wait({replica.ended}, timeout=LAST_LINES_SECONDS)
         reason = replica.failure or "the connection to the replica broke"
+        if replica.is_lost:
+            return self._lost_with_node(pending, reason)
         if pending.has_response and not died:
             return AttemptResult(outcomes.interrupted(problem or reason))
         if pending.streamed:
@@ -189,9 +202,23 @@ class AttemptRunner:
         pending.discard_response()
         if died and pending.shared:
             return AttemptResult(None, counted=False, alone=True)
+        return self._again(pending, reason, alone=died)
+
+    def _lost_with_node(self, pending: PendingCall, reason: str) -> AttemptResult:
+        """Try a call again whose node is gone: it is to blame only if that happens again and again."""
+        if pending.streamed:
+            return AttemptResult(outcomes.interrupted(reason))
+        pending.discard_response()
+        pending.node_losses += 1
+        if pending.node_losses <= NODE_LOSSES:
+            return AttemptResult(None, counted=False)
+        return self._again(pending, reason, alone=True)
+
+    def _again(self, pending: PendingCall, reason: str, *, alone: bool) -> AttemptResult:
+        """Count an attempt, and end the call with the last one."""
         if pending.call.attempts >= self._settings.attempts:
             return AttemptResult(outcomes.retries_exhausted(pending.call.attempts, reason))
-        return AttemptResult(None, alone=died)
+        return AttemptResult(None, alone=alone)
 
 
 def _replica_request(pending: PendingCall, body: bytes | FileBody) -> ReplicaRequest:

@@ -47,6 +47,7 @@ class PendingCall:
         response_head: Status and headers of a response that streams, once it does.
         streamed: Whether a caller has received part of the response.
         replica: The replica it is in.
+        node_losses: How many nodes were lost under it.
         shared: Whether another call was in that replica at any time of this attempt.
     """
 
@@ -70,6 +71,7 @@ class PendingCall:
         self.release_reason: str | None = None
         self.response_head: tuple[int, Headers] | None = None
         self.streamed = self.shared = False
+        self.node_losses = 0
         self.replica: Replica | None = None
         self._received_head: tuple[int, Headers] | None = None
         self._chunks: list[bytes] = []

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from ..errors import PlatformError
+from ..nodes import Resources
 from ..replicas.pool import Pool
 from ..settings import Settings
 from ..store.builds import Builds
@@ -91,8 +92,8 @@ class ScalingLoop:
         due = self._dispatcher.expire()
         now = time.monotonic()
         demands = [self._demand(project) for project in projects if project.live is not None]
-        gpus = len(self._settings.gpus) or None
-        used = len(self._pool.replicas)
+        room, used = self._pool.nodes.room_for(Resources()), len(self._pool.replicas)
+        gpus = None if room is None else used + room
         decision = decide(demands, now, gpus=gpus, used=used, scale_wait=self._settings.scale_wait)
         for replica, reason in decision.stops.items():
             self._pool.replicas[replica].drain(reason)
@@ -126,7 +127,7 @@ class ScalingLoop:
         replicas = tuple(
             ReplicaState(replica.id, replica.state, replica.inflight, replica.idle_since)
             for replica in self._pool.of_project(project.id)
-            if replica.deployment.id == project.live
+            if replica.deployment.id == project.live and not replica.is_moving
         )
         concurrency = self._builds.concurrency_of(project)
         unused_slots = len(queue.isolated) * (concurrency - 1)  # a call that is tried alone has a replica to itself

@@ -3,32 +3,66 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
-from collections.abc import Callable
+import shutil
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from ..errors import StoreError, StoreFull
 from .private_files import open_private
 
-__all__ = ["SMALL", "Blobs", "cannot_write"]
+__all__ = ["CHUNK", "NO_SPACE", "SMALL", "BlobState", "Blobs", "cannot_write", "file_chunks"]
 
 SMALL = 64 * 2**10  # bytes up to which a body is stored in a row
-NO_SPACE = 28  # errno of a full disk
+CHUNK = 2**20  # bytes that are read at once
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True, slots=True)
+class BlobState:
+    """What a listing says about a blob.
+
+    Attributes:
+        name: Its name.
+        size: Bytes.
+        age: Seconds since it was written; 0 where that is not known.
+    """
+
+    name: str
+    size: int
+    age: float
 
 
 class Blobs:
-    """A folder of files, which are written under another name and then renamed, so that none is ever incomplete."""
+    """A folder of files, which are written under another name and then renamed, so that none is ever incomplete.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Args:
+        folder: The folder, which is created.
+        age: Seconds for which a file that nobody knows stays: where several platforms share the folder, one of them may
+            be about to use it.
+    """
+
+    def __init__(self, folder: Path, *, age: float = 0.0) -> None:
+        self._folder, self._age = folder, age
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     async def put(self, name: str, content: bytes) -> None:
         """Write a file, durably. Raises StoreFull, StoreError."""
-        try:
-            await asyncio.to_thread(self._write, name, content)
-        except OSError as error:
-            raise cannot_write(self._folder / name, error) from error
+        await self._write_durably(name, lambda file: file.write(content))
+
+    async def add(self, name: str, file: Path) -> None:
+        """Write a blob with the content of a file, durably. Raises StoreFull, StoreError."""
+
+        def copy(target: IO[bytes]) -> None:
+            with open(file, "rb") as source:
+                shutil.copyfileobj(source, target, CHUNK)
+
+        await self._write_durably(name, copy)
 
     def unfinished(self, name: str) -> Path:
         """Return the path for a file that may become a blob; the next start deletes what is left there."""
@@ -52,17 +86,57 @@ class Blobs:
         except OSError as error:
             raise StoreError(f"{self._folder / name} cannot be read: {error.strerror}") from error
 
+    async def list(self) -> list[BlobState]:
+        """Return all blobs. Raises StoreError."""
+        return await asyncio.to_thread(self._list)
+
+    async def local(self, name: str) -> Path:
+        """Return a file of this machine with the content of a blob. Raises StoreError."""
+        return self.path(name)
+
+    async def chunks(self, name: str) -> AsyncGenerator[bytes]:
+        """Yield the content of a blob. Raises StoreError."""
+        try:
+            async for chunk in file_chunks(self._folder / name, CHUNK):
+                yield chunk
+        except OSError as error:
+            raise StoreError(f"{self._folder / name} cannot be read: {error.strerror}") from error
+
+    async def size(self, name: str) -> int | None:
+        """Return the size of a blob in bytes; None if there is none. Raises StoreError."""
+        try:
+            return (await asyncio.to_thread((self._folder / name).stat)).st_size
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreError(f"{self._folder / name} cannot be read: {error.strerror}") from error
+
+    def size_here(self, name: str) -> int:
+        """Return the size of a blob as far as this machine knows it: 0 for one that is not here."""
+        try:
+            return (self._folder / name).stat().st_size
+        except OSError:
+            return 0
+
     async def remove(self, name: str) -> None:
         """Delete a blob if it exists."""
         path = self._folder / name
         if path.exists():
             await asyncio.to_thread(path.unlink, missing_ok=True)
 
+    async def remove_all(self, names: Iterable[str]) -> None:
+        """Delete those blobs that exist."""
+        await asyncio.to_thread(self._remove_all, list(names))
+
     def sweep(self, known: Callable[[str], bool]) -> None:
         """Delete the files whose name, without its suffix, is not known: a kill between file and row leaves them."""
+        limit = time.time() - self._age
         for path in self._folder.iterdir():
-            if not known(path.stem):
+            if not known(path.stem) and (not self._age or path.stat().st_mtime < limit):
                 path.unlink(missing_ok=True)
+
+    async def close(self) -> None:
+        """Finish what goes on in the background."""
 
     def _adopt(self, name: str, file: Path) -> None:
         descriptor = os.open(file, os.O_RDONLY)
@@ -81,11 +155,30 @@ class Blobs:
         finally:
             os.close(descriptor)
 
-    def _write(self, name: str, content: bytes) -> None:
+    def _remove_all(self, names: Sequence[str]) -> None:
+        for name in names:
+            (self._folder / name).unlink(missing_ok=True)
+
+    def _list(self) -> list[BlobState]:
+        now, found = time.time(), list[BlobState]()
+        for path in self._folder.iterdir():
+            with suppress(FileNotFoundError):
+                about = path.stat()
+                if not path.name.startswith("."):
+                    found.append(BlobState(path.name, about.st_size, max(0.0, now - about.st_mtime)))
+        return found
+
+    async def _write_durably(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
+        try:
+            await asyncio.to_thread(self._write, name, fill)
+        except OSError as error:
+            raise cannot_write(self._folder / name, error) from error
+
+    def _write(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
         temporary = self._folder / f".{name}.new"
         try:
             with open(temporary, "wb", opener=open_private) as file:
-                file.write(content)
+                fill(file)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(self._folder / name)
@@ -94,8 +187,18 @@ class Blobs:
             temporary.unlink(missing_ok=True)
 
 
+async def file_chunks(path: Path, size: int) -> AsyncGenerator[bytes]:
+    """Yield the content of a file in chunks of `size` bytes. Raises OSError."""
+    file = await asyncio.to_thread(open, path, "rb")
+    try:
+        while chunk := await asyncio.to_thread(file.read, size):
+            yield chunk
+    finally:
+        file.close()
+
+
 def cannot_write(path: Path, error: OSError) -> StoreError:
     """Return the error to raise where a file of the data directory cannot be written."""
-    if error.errno == NO_SPACE:
+    if error.errno in NO_SPACE:
         return StoreFull("the disk is full: free some space, nothing new is taken until then")
     return StoreError(f"{path} cannot be written: {error.strerror}")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from ..errors import Refused, TooBusy
-from .blobs import SMALL, Blobs, cannot_write
+from .blobs import SMALL, Blobs, cannot_write, file_chunks
 
 __all__ = ["BodyReceiver", "FileBody", "TooLarge"]
 
@@ -46,12 +46,8 @@ class FileBody:
 
     async def chunks(self) -> AsyncGenerator[bytes]:
         """Yield the content. Raises OSError."""
-        file = await asyncio.to_thread(open, self.path, "rb")
-        try:
-            while chunk := await asyncio.to_thread(file.read, CHUNK):
-                yield chunk
-        finally:
-            file.close()
+        async for chunk in file_chunks(self.path, CHUNK):
+            yield chunk
 
     def discard(self) -> None:
         """Delete the file, unless a call has adopted it."""

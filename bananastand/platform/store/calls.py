@@ -302,15 +302,12 @@ class Calls:
         value = await self._store.read(lambda connection: connection.scalar(query))
         if value is not None:
             return bytes(value)
-        path = self._blobs.path(_body_name(call))
+        path = await self._blobs.local(_body_name(call))
         return FileBody(path, await asyncio.to_thread(_size, path))
 
     def body_size(self, call: CallRow) -> int:
         """Return the size of a body that lies in a file, in bytes; 0 for one that does not."""
-        try:
-            return _size(self._blobs.path(_body_name(call)))
-        except StoreError:
-            return 0
+        return self._blobs.size_here(_body_name(call))
 
     async def answer(self, call: CallRow) -> bytes:
         """Return the body of the answer. Raises StoreError."""
@@ -333,8 +330,7 @@ class Calls:
             return old
 
         old = await self._store.write(remove)
-        for id in old:
-            await self._blobs.remove(f"{id}.answer")
+        await self._blobs.remove_all(f"{id}.answer" for id in old)
         return len(old)
 
     async def ids(self, project: Project | None = None) -> frozenset[str]:

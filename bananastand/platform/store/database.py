@@ -95,6 +95,14 @@ def _index_unfinished_calls(connection: Connection) -> None:
 
 
 # Step n migrates a database from version n to n + 1. Released steps never change.
+def _add_resources(connection: Connection) -> None:
+    """Store what a replica of a project takes of its node."""
+    if "labels" in [row.name for row in connection.execute(text("PRAGMA table_info(projects)"))]:
+        return
+    for column in ("gpus FLOAT", "gpu_memory_gb FLOAT", "memory_mb INTEGER", "labels TEXT NOT NULL DEFAULT ''"):
+        connection.execute(text(f"ALTER TABLE projects ADD COLUMN {column}"))
+
+
 STEPS: Sequence[Step] = (
     _create_tables,
     _add_concurrency,
@@ -103,6 +111,7 @@ STEPS: Sequence[Step] = (
     _add_github,
     _add_alone,
     _index_unfinished_calls,
+    _add_resources,
 )
 
 

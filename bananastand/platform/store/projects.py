@@ -12,7 +12,9 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 
 from ..errors import Conflict, NotFound, Refused
+from ..nodes import Resources
 from . import tables
+from .resource_settings import RESOURCE_CHECKS
 from .store import Store
 
 __all__ = ["SETTINGS", "Project", "Projects", "check_settings"]
@@ -25,6 +27,10 @@ SETTINGS: dict[str, Any] = {  # with the defaults of Banana's own page
     "idle_timeout": 30,
     "concurrency": 0,
     "host": "bananastand",
+    "gpus": None,
+    "gpu_memory_gb": None,
+    "memory_mb": None,
+    "labels": "",
 }
 MAXIMUM = {
     "min_replicas": 64,
@@ -45,6 +51,10 @@ class Project:
         concurrency: Calls that a replica runs at once; 0 for as many as its app declares.
         host: The server of its replicas, one of HOSTS.
         live: The id of the deployment that takes traffic.
+        gpus: GPUs of a replica: a whole number, or a share of one below 1; None for one where there are any.
+        gpu_memory_gb: The memory that each of its GPUs has at least, in GiB; None for any.
+        memory_mb: The memory that a replica may hold, in MiB; None for the platform's limit.
+        labels: Labels that a replica's node has, as NAME=VALUE,NAME=VALUE.
     """
 
     id: str
@@ -58,6 +68,15 @@ class Project:
     host: str
     live: str | None
     created: float
+    gpus: float | None = None
+    gpu_memory_gb: float | None = None
+    memory_mb: int | None = None
+    labels: str = ""
+
+    def resources(self, memory_mb: int | None) -> Resources:
+        """Return what a replica takes of its node; `memory_mb` is the platform's limit."""
+        labels = dict(label.split("=", 1) for label in self.labels.split(",") if label)
+        return Resources(self.gpus, self.gpu_memory_gb, self.memory_mb or memory_mb, labels)
 
 
 class Projects:
@@ -169,7 +188,10 @@ def check_settings(changes: Mapping[str, Any], now: Mapping[str, Any]) -> dict[s
     for name, value in changes.items():
         if name not in SETTINGS:
             raise Refused(f"{name}: there is no such setting; there are {', '.join(SETTINGS)}")
-        if name == "host":
+        if name in RESOURCE_CHECKS:
+            if (problem := RESOURCE_CHECKS[name](value)) is not None:
+                raise Refused(f"{name}: {problem}")
+        elif name == "host":
             if value not in HOSTS:
                 raise Refused(f"host: must be one of {', '.join(HOSTS)}")
         elif (

@@ -98,6 +98,10 @@ projects = Table(
     Column("host", Text, nullable=False),
     Column("live", Text),
     Column("created", Float, nullable=False),
+    Column("gpus", Float),
+    Column("gpu_memory_gb", Float),
+    Column("memory_mb", Integer),
+    Column("labels", Text, nullable=False, server_default=""),
 )
 
 builds = Table(

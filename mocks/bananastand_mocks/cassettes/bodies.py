@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import json
 import re
@@ -19,6 +20,7 @@ Body = Mapping[str, Any] | None
 
 STREAMS = frozenset(("text/event-stream", "application/x-ndjson", "application/jsonl", "application/stream+json"))
 BOUNDARY = re.compile(r'boundary="?([^";]+)"?')
+CHARSET = re.compile(r'(?i)charset="?(utf-?(?:16|32)(?:-?[lb]e)?)\b')
 FIXED_BOUNDARY = "boundary"  # clients draw a new one for every request
 # What YAML cannot hold, or turns into ends of lines.
 UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
@@ -68,7 +70,7 @@ def content_of(body: Body) -> bytes:
 
 
 def unpacked(content: bytes, headers: Mapping[str, str]) -> tuple[bytes, str]:
-    """Return a request's body without compression, and its content type; a multipart boundary is always the same one.
+    """Return a request's body in UTF-8 without compression, and its content type; a boundary is always the same one.
 
     A body in an unknown compression becomes its digest, because it may hide secrets.
     """
@@ -76,6 +78,9 @@ def unpacked(content: bytes, headers: Mapping[str, str]) -> tuple[bytes, str]:
     content_type = headers.get("content-type", "")
     if content and encoding != "identity":
         content = _inflated(content, encoding)
+    if charset := CHARSET.search(content_type):
+        with contextlib.suppress(UnicodeError):
+            content = content.decode(charset[1]).encode()
     if boundary := BOUNDARY.search(content_type):
         content = content.replace(boundary[1].encode(), FIXED_BOUNDARY.encode())
         content_type = content_type.replace(boundary[1], FIXED_BOUNDARY)

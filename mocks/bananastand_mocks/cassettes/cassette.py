@@ -4,16 +4,19 @@ version: 1
 services: {falai: https://api.lowcodeapi.com/falai}
 interactions:
 - provider: falai
-  recorded_at: '2026-01-31T12:00:00Z'
   request: {method: GET, path: /v1/models, query: {limit: '2'}, headers: {...}, body: {json: ...}}
   response: {status: 200, headers: {...}, body: {json: ...}}
+  recorded_at: '2026-01-31T12:00:00Z'
+
+A recorded entry ends in `recorded_at`, so an entry that a crash has cut off is known by the lack of it.
 """
 
 from __future__ import annotations
 
-import os
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +25,12 @@ import yaml
 
 from ..plain_yaml import PlainLoader
 from .bodies import Body, content_of, pack
+from .cassette_file import CassetteFile, InUse
 from .scrubber import Scrubber
 
 __all__ = ["Cassette", "CassetteError", "Interaction", "read_cassette"]
+
+log = logging.getLogger("bananastand_mocks")
 
 HEADER = "# Recorded by bananastand mocks. Keys, cookies and the like are replaced by [redacted].\n"
 _TEXTS: dict[str, Any] = {"type": "object", "additionalProperties": {"type": "string"}}
@@ -137,39 +143,51 @@ class Cassette:
         services = {name: scrubber.text(address) for name, address in services.items()}
         self._head = HEADER + _yaml({"version": 1, "services": services}) + "interactions:\n"
         self._entries: list[str] = []
-        if append and path.exists():
-            document = _load(path)
-            self._head = HEADER + _yaml({"version": 1, "services": {**document.get("services", {}), **services}})
-            self._head += "interactions:\n"
-            self._entries = [_yaml([entry]) for entry in document["interactions"] or ()]
-            self._rewrite()
-            return
+        self._is_whole = True  # whether the file has all entries
+        is_new = not append or not path.exists()
         try:
-            with _open(path, os.O_EXCL) as file:
-                file.write(self._head)
+            self._file = CassetteFile(path, is_new=is_new)
+            if not is_new:
+                document = _load(path)
+                self._head = HEADER + _yaml({"version": 1, "services": {**document.get("services", {}), **services}})
+                self._head += "interactions:\n"
+                self._entries = [_yaml([entry]) for entry in document["interactions"] or ()]
+            self._file.rewrite(self._head + "".join(self._entries))
         except FileExistsError:
             raise CassetteError(f"{path} exists: delete it, name another file, or replay it too to add to it") from None
+        except InUse as error:
+            raise CassetteError(f"{error}: end that recording, or name another file") from None
         except OSError as error:
             raise CassetteError(f"{path} cannot be written: {error.strerror}") from None
 
     def add(self, entry: Mapping[str, Any]) -> None:
-        """Write an interaction. If its secrets occur in earlier ones, these are written anew. Raises OSError."""
+        """Write an interaction and the time.
+
+        If its secrets occur in earlier ones, these are written anew. If it cannot be written, the next call writes it.
+
+        Raises:
+            OSError: The disk is full, or another reason.
+        """
+        entry = {**entry, "recorded_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}  # must be the last field
         text = _yaml([_scrubbed(entry, self.scrubber)])  # its request too: the answer may have shown a secret of it
         if self.scrubber.count != self._secrets:
             self._secrets = self.scrubber.count
             if any(self.scrubber.occurs_in(earlier) for earlier in self._entries):
                 entries = [yaml.load(earlier, PlainLoader)[0] for earlier in self._entries]
                 self._entries = [_yaml([_scrubbed(earlier, self.scrubber)]) for earlier in entries]
-                self._rewrite()
+                self._is_whole = False
         self._entries.append(text)
-        with _open(self.path, os.O_APPEND) as file:
-            file.write(text)
-
-    def _rewrite(self) -> None:
-        new = self.path.with_name(f".{self.path.name}.new")
-        with _open(new, os.O_TRUNC) as file:
-            file.write(self._head + "".join(self._entries))
-        new.replace(self.path)
+        if self._is_whole:
+            try:
+                self._file.append(text)
+            except FileNotFoundError:
+                self._is_whole = False
+            except OSError:
+                self._is_whole = False
+                raise
+        if not self._is_whole:
+            self._file.rewrite(self._head + "".join(self._entries))
+            self._is_whole = True
 
 
 def read_cassette(path: Path) -> list[Interaction]:
@@ -206,10 +224,27 @@ def _interactions(path: Path, entries: Sequence[Any]) -> Iterator[Interaction]:
 
 
 def _load(path: Path) -> Any:
+    """Read a cassette, without an entry at its end that a crash has cut off."""
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), PlainLoader)
+        content = path.read_bytes()
     except OSError as error:
         raise CassetteError(f"{path} cannot be read: {error.strerror}") from None
+    is_ours, entry = content.startswith(HEADER.encode()), (content + b" ").rfind(b"\n- ")
+    try:
+        document = _parse(path, content)
+        if not is_ours or not document["interactions"] or document["interactions"][-1].get("recorded_at"):
+            return document
+    except CassetteError:
+        if not is_ours or entry < 0:
+            raise
+    document = _parse(path, content[: entry + 1])
+    log.warning("the last entry of %s is cut off and left out", path)
+    return document
+
+
+def _parse(path: Path, content: bytes) -> Any:
+    try:
+        document = yaml.load(content.decode("utf-8"), PlainLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CassetteError(f"{path} is no YAML: {error}") from None
     error = next(jsonschema_rs.Draft202012Validator(_SCHEMA).iter_errors(document), None)
@@ -231,11 +266,6 @@ def _hidden(value: Any, scrubber: Scrubber) -> Any:
     if isinstance(value, list):
         return [_hidden(item, scrubber) for item in value]
     return scrubber.text(value) if isinstance(value, str) else value
-
-
-def _open(path: Path, flags: int) -> Any:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o600)
-    return os.fdopen(descriptor, "w", encoding="utf-8")
 
 
 def _yaml(value: Any) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
 from urllib.parse import quote
 
 from bananastand.contracts.errors import ProviderError
@@ -23,6 +22,7 @@ __all__ = ["Recorder"]
 log = logging.getLogger("bananastand_mocks")
 
 UNREACHABLE = 502
+MAX_STREAM = 64 * 2**20  # bytes of a stream that are recorded; what follows is only passed on
 OF_THIS_HOP = frozenset(
     ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer")
     + ("transfer-encoding", "upgrade", "content-length", "content-encoding", "host")
@@ -88,11 +88,12 @@ class Recorder:
     async def _record_stream(
         self, received: ReceivedRequest, response: RelayedResponse, content_type: str
     ) -> AsyncGenerator[bytes]:
-        """Pass the pieces of a body on as they come; what came until the client left is recorded too."""
+        """Pass the pieces of a body on as they come; what came until the client left is recorded, up to a size."""
         content = bytearray()
         try:
             async for piece in response.pieces():
-                content += piece
+                if len(content) < MAX_STREAM:
+                    content += piece
                 yield piece
         finally:
             text = content.decode("utf-8", "replace")
@@ -115,7 +116,6 @@ class Recorder:
             body = pack(scrubber.content(content, media_type(content_type)), "")
         entry = {
             "provider": self.provider,
-            "recorded_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
             "request": received.dump(),
             "response": {
                 "status": response.status,

@@ -42,10 +42,10 @@ IN_TEXT = re.compile(
     r"""(?i)(["']?)(?<![\w.-])([\w.-]{0,200}(?:api_?-?key|token|secret|password|passwd|signature|credential|\bsig|\bkey))\1"""
     r"""(\s*[=:]\s*["']?)([^"'&,;\s<>{}\])]+)"""
 )
-IN_PART = re.compile(  # of a multipart body
-    rb'(?i)(?<=\r\n)content-disposition:[^\r\n]{0,200}?\bname="?([^";\r\n]{1,200}+)"?[^\r\n]{0,2000}+'
-    rb"(?:\r\n[^\r\n]{1,2000}+){0,20}+\r\n\r\n([^\r\n]*+)\r\n"
-)
+IN_ELEMENT = re.compile(r"<([\w:.-]{1,200})(?:\s[^<>]{0,2000})?>()([^<>]+)(?=</)")  # of XML
+IN_PATH = re.compile(r"/([\w.-]{1,200})(/)([^/?#&\s\"'<>]{16,500})")
+PART_NAME = re.compile(rb"""(?i)content-disposition:[^\r\n]{0,200}?\bname=["']?([^"';\r\n]{1,200})""")
+COUNTED = re.compile(r"(^|_)(tokens?|credits?|sigs?|signatures?|auths?)$")  # may be numbers that are no secrets
 USERINFO = re.compile(r"(?<=://)([^/@\s:]*:[^/@\s]+)(?=@)")
 CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -107,14 +107,19 @@ class Scrubber:
                 self.learn(found[0])
             for found in USERINFO.finditer(text):
                 self.learn(found[1].partition(":")[2])
+            for found in (*IN_ELEMENT.finditer(text), *IN_PATH.finditer(text)):
+                if self._is_in_place(found):
+                    self.learn(found[3])
             for found in IN_TEXT.finditer(text):
                 if self.is_secret(found[2], found[4]) and ("=" in found[3] or TOKEN.fullmatch(found[4])):
                     self.learn(found[4])
 
     def learn_parts(self, content: bytes) -> None:
         """Remember the secrets of a multipart body."""
-        for name, value in IN_PART.findall(content):
-            self.learn_value(value.decode("utf-8", "replace"), name.decode("utf-8", "replace"))
+        for part in _parts(content)[1]:
+            name, _, value, _ = _split_part(part)
+            for line in (value, *value.splitlines()) if self.is_secret(name) else (value,):
+                self.learn_value(line, name)
 
     def headers(self, headers: Mapping[str, str], *, of_request: bool) -> dict[str, str]:
         """Return headers without secrets; of a request only those that are known to hold none have their values."""
@@ -128,17 +133,20 @@ class Scrubber:
     def value(self, value: Any, name: str = "") -> Any:
         """Return a copy of a JSON value without secrets; all texts below a secret's name are secrets."""
         if isinstance(value, Mapping):
-            return {self.text(str(key)): self.value(item, self._inner(name, str(key))) for key, item in value.items()}
+            return {self.text(str(key)): self.value(item, inner) for key, item, inner in self._fields(value, name)}
         if isinstance(value, list):
             return [self.value(item, name) for item in value]
         if isinstance(value, str):
             return REDACTED if value and self.is_secret(name, value) else self.text(value)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and not COUNTED.search(_snake(name)):
+            return REDACTED if self.is_secret(name) else value
         return value
 
     def text(self, text: str) -> str:
         """Return a text without secrets."""
         text = self._hidden(FORMS.sub(REDACTED, text))
         text = USERINFO.sub(REDACTED, text)
+        text = IN_ELEMENT.sub(self._redact_place, IN_PATH.sub(self._redact_place, text))
         return IN_TEXT.sub(self._redact_pair, text)
 
     def content(self, content: bytes, content_type: str) -> bytes:
@@ -147,7 +155,8 @@ class Scrubber:
             pairs = parse_qsl(content.decode("utf-8", "replace"), keep_blank_values=True)
             return urlencode([(name, self.value(value, name)) for name, value in pairs], safe="[]").encode()
         if content_type.startswith("multipart/"):
-            content = IN_PART.sub(self._redact_part, content)
+            delimiter, parts = _parts(content)
+            content = delimiter.join(map(self._redact_part, parts))
         try:
             return self.text(content.decode("utf-8")).encode()
         except UnicodeDecodeError:
@@ -172,16 +181,22 @@ class Scrubber:
             text = text.replace(form, REDACTED)
         return text
 
-    def _inner(self, name: str, key: str) -> str:
-        """The name that counts for a field of an object: that of the object, if all below it is secret."""
-        return name if name and self.is_secret(name) else key
+    def _fields(self, value: Mapping[Any, Any], name: str) -> Iterator[tuple[Any, Any, str]]:
+        """The fields of an object, with the name that counts for each.
+
+        That is the object's, if all below it is secret. For the `value` of {name: HF_TOKEN, value: ...} it is HF_TOKEN.
+        """
+        pair = value.get("name", value.get("key"))
+        for key, item in value.items():
+            own = pair if key == "value" and isinstance(pair, str) else str(key)
+            yield key, item, name if name and self.is_secret(name) else own
 
     def _texts(self, value: Any, name: str) -> Iterator[tuple[str, str]]:
         """All texts of a JSON value with the name of the field that holds them."""
         if isinstance(value, Mapping):
-            for key, item in value.items():
+            for key, item, inner in self._fields(value, name):
                 yield "", str(key)
-                yield from self._texts(item, self._inner(name, str(key)))
+                yield from self._texts(item, inner)
         elif isinstance(value, list):
             for item in value:
                 yield from self._texts(item, name)
@@ -193,9 +208,16 @@ class Scrubber:
             return found[0]
         return f"{found[1]}{found[2]}{found[1]}{found[3]}{REDACTED}"
 
-    def _redact_part(self, found: re.Match[bytes]) -> bytes:
-        name, value = found[1].decode("utf-8", "replace"), found[2].decode("utf-8", "replace")
-        return found[0].replace(found[2], REDACTED.encode()) if value and self.is_secret(name, value) else found[0]
+    def _is_in_place(self, found: re.Match[str]) -> bool:
+        name, value = found[1].rpartition(":")[2], found[3].strip()
+        return self.is_secret(name, value) and (not found[2] or TOKEN.fullmatch(value) is not None)
+
+    def _redact_place(self, found: re.Match[str]) -> str:
+        return found[0].removesuffix(found[3]) + REDACTED if self._is_in_place(found) else found[0]
+
+    def _redact_part(self, part: bytes) -> bytes:
+        name, head, value, end = _split_part(part)
+        return head + REDACTED.encode() + end if value and self.is_secret(name, value) else part
 
     def _learn_authorization(self, value: str) -> None:
         scheme, _, credential = value.partition(" ")
@@ -220,3 +242,25 @@ class Scrubber:
 
 def _snake(name: str) -> str:
     return CAMEL.sub("_", name).lower().replace("-", "_").replace(".", "_").replace("[", "_").replace("]", "")
+
+
+def _parts(content: bytes) -> tuple[bytes, list[bytes]]:
+    """The delimiter of a multipart body, which is its first line, and what is between."""
+    delimiter = content.lstrip().partition(b"\n")[0].strip()
+    return delimiter, content.split(delimiter) if delimiter else [content]
+
+
+def _split_part(part: bytes) -> tuple[str, bytes, str, bytes]:
+    """The name of a part, its head, its value and the end of its last line."""
+    blank = re.search(rb"\r?\n\r?\n", part)
+    named = PART_NAME.search(part[: blank.start()]) if blank is not None else None
+    if blank is None or named is None:
+        return "", part, "", b""
+    value = part[blank.end() :]
+    stripped = value.rstrip(b"\r\n")
+    return (
+        named[1].decode("utf-8", "replace"),
+        part[: blank.end()],
+        stripped.decode("utf-8", "replace"),
+        value[len(stripped) :],
+    )

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import jsonschema_rs
 import yaml
@@ -19,12 +18,12 @@ from bananastand.contracts.errors import ContractError
 from bananastand.contracts.operation import PLACE
 
 from ..plain_yaml import PlainLoader
+from .bundle import FILES, bundle, find, references
 from .upgrade import lookup, upgrade
 
 __all__ = ["DocumentError", "compile_contract", "read_document"]
 
 VERSION = re.compile(r"3\.[01](\.\d+)?")
-VALUES = ("example", "examples", "default", "enum", "const", "mapping")  # hold no references
 DEEPEST, MOST = 150, 5_000_000  # levels and values of a document
 STATUS = "^([1-5][0-9][0-9]|[1-5]XX|default)$"
 _OBJECT: dict[str, Any] = {"type": "object"}
@@ -47,7 +46,6 @@ _RESPONSES: dict[str, Any] = {
 }
 _OPERATION: dict[str, Any] = {
     "type": "object",
-    "required": ["responses"],
     "properties": {
         "operationId": {"type": "string", "minLength": 1},
         "parameters": {"type": "array", "items": _PARAMETER},
@@ -86,11 +84,26 @@ class DocumentError(ValueError):
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """Read a document of OpenAPI 3.0 or 3.1, in YAML or JSON.
+    """Read a document of OpenAPI 3.0 or 3.1, in YAML or JSON, with the files that it refers to below `x-files`.
 
     Raises:
         DocumentError: It cannot be read, is of another version, or is wrong.
     """
+    text, document = _read(path)
+    _check_version(path, document)
+    bundle(path, document, lambda file: _read(file)[1], _problem_in)
+    if not _is_old(document) and document.keys() & {"webhooks", "components"}:
+        document.setdefault("paths", {})
+    error = next(jsonschema_rs.Draft202012Validator(_SCHEMA).iter_errors(document), None)
+    if error is not None:
+        raise DocumentError(_located(path, text, error.instance_path, error.message[:300]))
+    for place, problem in _problems(document):
+        raise DocumentError(_located(path, text, place, problem))
+    return document
+
+
+def _read(path: Path) -> tuple[str, Any]:
+    """Return the text of a file, and its value. Raises DocumentError."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -98,16 +111,13 @@ def read_document(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise DocumentError(f"{path} is not written in UTF-8") from None
     try:
-        document = _parse(path, text)
+        return text, _parse(path, text)
     except RecursionError:
         raise DocumentError(f"{path} is nested too deep: at most {DEEPEST} levels are served") from None
-    _check_version(path, document)
-    error = next(jsonschema_rs.Draft202012Validator(_SCHEMA).iter_errors(document), None)
-    if error is not None:
-        raise DocumentError(_located(path, text, error.instance_path, error.message[:300]))
-    for place, problem in _problems(document):
-        raise DocumentError(_located(path, text, place, problem))
-    return document
+
+
+def _problem_in(path: Path, place: Sequence[str | int], problem: str) -> DocumentError:
+    return DocumentError(_located(path, path.read_text(encoding="utf-8-sig"), place, problem))
 
 
 def compile_contract(path: Path, document: dict[str, Any]) -> Contract:
@@ -189,16 +199,19 @@ def _check_version(path: Path, document: Any) -> None:
 
 def _problems(document: dict[str, Any]) -> Iterator[tuple[list[str | int], str]]:
     """What a schema cannot say: references that lead nowhere, names that come twice."""
-    for place, reference in _references(document, []):
-        if not reference.startswith("#"):
-            yield place, f"$ref {reference} is in another file: bundle the document into one"
-        elif not _leads_somewhere(document, reference):
+    for place, holder, key in references(document, []):
+        reference = str(holder[key])
+        if key != "$ref":
+            continue  # a discriminator's, which may name anything
+        if reference.startswith("#/") and find(document, reference[1:]) is None:
             yield place, f"$ref {reference} names nothing"
         elif _is_circle(document, reference):
             yield place, f"$ref {reference} leads back to itself: name an object"
     counts = Counter(operation.get("operationId") for _, operation in _operations(document))
     for place, operation in _operations(document):
         name = operation.get("operationId")
+        if _is_old(document) and "responses" not in operation:
+            yield place, '"responses" is a required property of OpenAPI 3.0'
         if name is not None and counts[name] > 1:
             yield [*place, "operationId"], f"the operationId {name} comes {counts[name]} times"
         names = PLACE.findall(str(place[1]))
@@ -206,38 +219,15 @@ def _problems(document: dict[str, Any]) -> Iterator[tuple[list[str | int], str]]
             yield place, f"a parameter comes twice in {place[1]}"
 
 
+def _is_old(document: dict[str, Any]) -> bool:
+    return str(document["openapi"]).startswith("3.0")
+
+
 def _operations(document: dict[str, Any]) -> Iterator[tuple[list[str | int], dict[str, Any]]]:
     for template, item in document["paths"].items():
         for method in METHODS:
             if template.startswith("/") and method in item:
                 yield ["paths", template, method], item[method]
-
-
-def _references(value: Any, place: list[str | int]) -> Iterator[tuple[list[str | int], str]]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if key == "$ref" and isinstance(item, str):
-                yield [*place, key], item
-            elif key not in VALUES or place[-1:] == ["responses"]:
-                yield from _references(item, [*place, key])
-    elif isinstance(value, list):
-        for number, item in enumerate(value):
-            yield from _references(item, [*place, number])
-
-
-def _leads_somewhere(document: Any, reference: str) -> bool:
-    if not reference.startswith("#/"):
-        return True  # an anchor, or the document itself
-    found = document
-    for key in unquote(reference[2:]).split("/"):
-        key = key.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, list) and key.isdecimal() and int(key) < len(found):
-            found = found[int(key)]
-        elif isinstance(found, dict) and key in found:
-            found = found[key]
-        else:
-            return False
-    return True
 
 
 def _is_circle(document: Any, reference: str) -> bool:
@@ -273,6 +263,8 @@ def _compiles(document: dict[str, Any]) -> bool:
 
 def _located(path: Path, text: str, place: Sequence[str | int], problem: str) -> str:
     """The problem with the line of its place, and the place as keys."""
+    if place[:1] == [FILES] and len(place) > 1:
+        return _located(path.parent / str(place[1]), "", place[2:], problem)
     line = _line_of(text, place)
     return f"{path}{f':{line}' if line else ''}: {' > '.join(map(str, place)) or 'the document'}: {problem}"
 

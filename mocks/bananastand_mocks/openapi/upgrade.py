@@ -61,6 +61,7 @@ def _path_item(document: dict[str, Any], template: str, item: dict[str, Any]) ->
         if method in item:
             words = re.sub(r"[^A-Za-z0-9]+", "_", template).strip("_") or "root"
             item[method].setdefault("operationId", f"{method}_{words}")
+            item[method].setdefault("responses", {"200": {"description": "The document names no response."}})
             for parameter in (*item.get("parameters", ()), *item[method].get("parameters", ())):
                 _spell_style_out(resolve(document, parameter))
             _name_json(resolve(document, item[method].get("requestBody", {})))

@@ -79,6 +79,11 @@ def gzipped(value: Any) -> dict[str, Any]:
     return {"content": content, "headers": {"Content-Encoding": "gzip", "Content-Type": "application/json"}}
 
 
+def multipart(head: str, value: str, end: str = "\r\n") -> dict[str, Any]:
+    content = end.join(("--b", head, "", value, "--b--", ""))
+    return {"content": content.encode(), "headers": {"Content-Type": "multipart/form-data; boundary=b"}}
+
+
 POSITIONS: dict[str, dict[str, Any]] = {
     "bearer": {"headers": {"Authorization": f"Bearer {PLAIN}"}},
     "fal's scheme": {"headers": {"Authorization": f"Key {PLAIN}"}},
@@ -99,6 +104,16 @@ POSITIONS: dict[str, dict[str, Any]] = {
     "signed address in json": {"json": {"url": f"https://bucket.example.com/x?X-Amz-Signature={PLAIN}"}},
     "form": {"data": {"password": PLAIN}},
     "multipart": {"files": {"picture": b"\x89PNG", "api_key": (None, PLAIN)}},
+    "multipart with single quotes": multipart("Content-Disposition: form-data; name='api_key'", PLAIN),
+    "second line of a part": multipart('Content-Disposition: form-data; name="private_key"', f"first\r\n{PLAIN}"),
+    "multipart with bare line feeds": multipart('Content-Disposition: form-data; name="api_key"', PLAIN, "\n"),
+    "xml": {"content": f"<a><apiKey>{PLAIN}</apiKey></a>", "headers": {"Content-Type": "application/xml"}},
+    "json in UTF-16": {
+        "content": json.dumps({"token": PLAIN}).encode("utf-16"),
+        "headers": {"Content-Type": "application/json; charset=utf-16"},
+    },
+    "variable by name and value": {"json": {"env": [{"name": "HF_TOKEN", "value": PLAIN}]}},
+    "path": {"path": f"/api/token/{PLAIN}"},
     "compressed": gzipped({"token": PLAIN}),
     "text": {"content": f"token={PLAIN}", "headers": {"Content-Type": "text/plain"}},
 }
@@ -138,6 +153,16 @@ def test_keys_of_known_forms_are_found_wherever_they_are(stand: MockSession, sec
     cassette = (tmp_path / "cassette.yaml").read_text()
     assert secret not in cassette
     assert "I pasted [redacted] here" in cassette
+
+
+def test_a_password_that_is_a_number_is_redacted_and_a_number_of_tokens_is_not(
+    stand: MockSession, tmp_path: Path
+) -> None:
+    send(stand, json={"password": 81726354, "usage": {"tokens": 81726355}})
+
+    cassette = (tmp_path / "cassette.yaml").read_text()
+    assert "password: '[redacted]'" in cassette
+    assert "tokens: 81726355" in cassette
 
 
 def test_a_key_in_the_address_of_an_operation_is_found_by_its_contract(stand: MockSession, tmp_path: Path) -> None:
@@ -211,7 +236,21 @@ def test_the_file_is_for_its_owner_alone(service: HTTPServer, stand: MockSession
 
 @pytest.mark.parametrize(
     "text",
-    ["x", "QUJDeyJhbGciOi-", "key ", "-eyJaaaaaaaaa", "://a:b", "token", "sk-", "\r\ncontent-disposition: name=a"],
+    [
+        "x",
+        "<a>",
+        "<a ",
+        "<a></",
+        "/token/",
+        "--b\n\n",
+        "QUJDeyJhbGciOi-",
+        "key ",
+        "-eyJaaaaaaaaa",
+        "://a:b",
+        "token",
+        "sk-",
+        "\r\ncontent-disposition: name=a",
+    ],
 )
 def test_a_long_body_is_searched_in_time_that_grows_with_its_length(text: str) -> None:
     scrubber, body = Scrubber(), text * (300_000 // len(text))

@@ -12,11 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from bananastand.platform.launch import Launch
+from bananastand.platform.nodes import ReplicaOrder
 from bananastand.platform.replicas import container_forwarder, startup_probe
+from bananastand.platform.replicas.local_replica import LocalReplica
 from bananastand.platform.replicas.start_command import StartCommand
-from bananastand.platform.replicas.starter import StartedProgram, start_process
+from bananastand.platform.replicas.starter import start_process
 from bananastand.platform.replicas.startup_probe import StartupProbe
 
+ORDER = ReplicaOrder("r1", "p", "d", Launch("container", (), "/"))
 APP = """
 import fcntl, http.server, os, socket, struct, sys, threading, time
 with socket.socket() as probe:  # loopback of a new network is down
@@ -85,17 +89,17 @@ def probed(start: StartCommand, check: Callable[[StartupProbe], Awaitable[bool]]
     """Probe until `check` holds; returns the last progress."""
 
     async def scene() -> str:
-        program: StartedProgram = await start_process(start, lambda line: None)
+        program = LocalReplica(ORDER, start, await start_process(start, lambda line: None), None)
         probe = StartupProbe("r1")
         try:
             async with asyncio.timeout(seconds):
-                while not (await probe.is_ready(start, program) or await check(probe)):
+                while not (await probe.is_ready(program) or await check(probe)):
                     await asyncio.sleep(0.05)
             assert await check(probe), probe.progress
             return probe.progress
         finally:
             await probe.close()
-            await program.process.stop(0.0)
+            await program.stop(0.0)
 
     return asyncio.run(scene())
 

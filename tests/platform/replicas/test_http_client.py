@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
 
-from bananastand.platform.replicas.client import ReplicaRequest
+from bananastand.platform.replicas.client import ConnectionLost, ReplicaRequest, RequestNotDelivered
 from bananastand.platform.replicas.http_client import HttpClient
 
 FINE = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfine"
@@ -59,3 +62,38 @@ async def test_what_an_app_sends_beyond_its_answer_reaches_no_other_caller(metho
         await body(client, method)
         assert [await body(client) for _ in range(3)] == [b"fine"] * 3
         assert len(connections) == 2
+
+
+def test_an_app_that_resets_each_connection_at_once_is_a_lost_connection_under_uvloop() -> None:
+    uvloop = pytest.importorskip("uvloop")
+    resetting = socket.create_server(("127.0.0.1", 0), backlog=128)
+
+    def reset() -> None:
+        while True:
+            try:
+                connection, _ = resetting.accept()
+            except OSError:
+                return
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+
+    async def call() -> list[object]:
+        client = HttpClient(resetting.getsockname())
+        failures = list[object]()
+        for _ in range(20):  # an unlucky moment, so many connections
+            calls = [client.send(ReplicaRequest("POST", "/", (), b"x"), 30.0) for _ in range(50)]
+            failures += await asyncio.gather(*calls, return_exceptions=True)
+        await client.close()
+        return failures
+
+    thread = threading.Thread(target=reset)
+    thread.start()
+    try:
+        failures = uvloop.run(call())
+    finally:
+        resetting.shutdown(socket.SHUT_RDWR)
+        resetting.close()
+        thread.join()
+
+    assert {type(failure) for failure in failures} <= {ConnectionLost, RequestNotDelivered}, failures
+    assert len(failures) == 1000

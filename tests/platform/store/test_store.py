@@ -57,6 +57,8 @@ def test_an_older_database_is_brought_up_to_date_with_a_copy_left_beside_it(stor
 def test_a_database_of_the_first_version_is_brought_up_to_date(store: SqliteStore) -> None:
     with store.transaction() as connection:
         connection.execute(text("ALTER TABLE deployments DROP COLUMN takes"))
+        for column in ("gpus", "gpu_memory_gb", "memory_mb", "labels"):
+            connection.execute(text(f"ALTER TABLE projects DROP COLUMN {column}"))
         connection.execute(text("PRAGMA user_version = 1"))
     store.close()
 
@@ -68,6 +70,8 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(store: SqliteStor
     project = projects.point(project, deployment.id)
     assert builds.concurrency_of(project) == 1
     builds.record_concurrency(deployment, 64)
+    project = projects.change(project, {"gpus": 0.5, "labels": "gpu=a100"})
+    assert Projects(newer).named("app") == project
     newer.close()
 
     assert Builds(SqliteStore(store.path)).concurrency_of(project) == 64
@@ -207,6 +211,14 @@ def test_a_wrong_setting_is_named(store: SqliteStore) -> None:
         ({"max_replicas": "2"}, "max_replicas: must be a whole number from 0 to 64"),
         ({"idle_timeout": True}, "idle_timeout: must be a whole number from 0 to 604800"),
         ({"host": "flask"}, "host: must be one of bananastand, potassium"),
+        ({"gpus": 1.5}, "gpus: must be a whole number up to 64, a share of one GPU such as 0.5, or null"),
+        ({"gpus": float("nan")}, "gpus: must be"),
+        ({"gpu_memory_gb": 0}, "gpu_memory_gb: must be a number of GiB"),
+        ({"memory_mb": 1}, "memory_mb: must be a whole number of MiB from 64 to"),
+        ({"memory_mb": float("inf")}, "memory_mb: must be"),
+        ({"labels": "gpu"}, "labels: must be up to 16 labels of different names"),
+        ({"labels": "gpu=a,gpu=b"}, "labels: must be"),
+        ({"labels": {"gpu": "a"}}, "labels: must be"),
         ({"gpu": 1}, "gpu: there is no such setting; there are"),
     ):
         with pytest.raises(Refused, match=message):
