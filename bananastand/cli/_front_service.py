@@ -77,7 +77,7 @@ async def open_front(
     async def start(store: PostgresStore) -> ActiveFront:
         earlier = front.predecessor
         about = f"{earlier.name} ({earlier.url})" if earlier is not None else None
-        platform = Platform(replace(settings, predecessor=about, took_over=time.time()), builder, store)
+        platform = Platform(replace(settings, predecessor=about, took_over=time.time()), builder, store=store)
         try:
             os.environ[PLATFORM_VARIABLE] = platform.identity.id
             platform.fronts = membership.fronts

@@ -78,7 +78,7 @@ class Platform:
     """
 
     def __init__(
-        self, settings: Settings, builder: Builder, store: Store | None = None, make_nodes: MakeNodes = LocalMachine
+        self, settings: Settings, builder: Builder, make_nodes: MakeNodes = LocalMachine, store: Store | None = None
     ) -> None:
         make_folder(settings.data).chmod(0o700)  # one that was made by hand is closed to others too
         self.settings = settings
