@@ -29,9 +29,9 @@ class Ends:
         """How often each call ended."""
         return dict(self._connection.execute("SELECT call, count(*) FROM ends GROUP BY call").fetchall())
 
-    def states(self) -> dict[str, int]:
-        """How many calls have each state."""
-        return dict(self._connection.execute("SELECT state, count(*) FROM calls GROUP BY state").fetchall())
+    def unfinished(self) -> int:
+        """How many calls have no end yet."""
+        return self._connection.execute("SELECT count(*) FROM calls WHERE finished IS NULL").fetchall()[0][0]
 
     def __enter__(self) -> Self:
         return self

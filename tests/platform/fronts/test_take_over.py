@@ -12,7 +12,7 @@ import pytest
 from ends import Ends
 from several_fronts import FrontProcess, Fronts, wait_for
 
-TAKE_OVER = 5.0  # seconds, of which a front that is frozen keeps its lease for the most
+TAKE_OVER = 30.0  # seconds, on a machine that does much else; benchmarks.fronts measures it
 pytestmark = pytest.mark.needs("initdb")
 CALL = "/stand/v1/projects/app/call/"
 
@@ -73,8 +73,10 @@ def test_a_frozen_front_is_replaced_and_writes_nothing_when_it_wakes(
     pair: tuple[FrontProcess, FrontProcess], ends: Ends
 ) -> None:
     active, standby = pair
-    with ThreadPoolExecutor(4) as executor:
+    with ThreadPoolExecutor(5) as executor:
         waiting = begun(executor, standby, 4, 0.5)
+        direct = executor.submit(active.http.post, CALL, json={"seconds": 0.5})
+        wait_for(lambda: ends.unfinished() + len(ends.counts()) == 5)
         active.pause()
         frozen = time.monotonic()
         wait_for(lambda: standby.role == "active")
@@ -82,8 +84,11 @@ def test_a_frozen_front_is_replaced_and_writes_nothing_when_it_wakes(
         assert sorted(one.result()["number"] for one in waiting) == [0, 1, 2, 3]
         active.resume()
         wait_for(lambda: active.role == "standby")
+        released = direct.result()
 
-    assert len(ends.counts()) == 4
+    assert released.status_code == 503
+    assert released.headers["x-banana-call-id"] in released.json()["error"]["message"]
+    wait_for(lambda: len(ends.counts()) == 5)
     assert set(ends.counts().values()) == {1}
     assert call(active, {"through": "the one that was frozen"}) == {"through": "the one that was frozen"}
 
