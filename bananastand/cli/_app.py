@@ -6,6 +6,7 @@ import typer
 
 from .backup import backup, restore
 from .call import call
+from .cluster import build_cluster
 from .conform import conform
 from .demo import demo
 from .deploy import deploy
@@ -13,9 +14,11 @@ from .disk import df, prune
 from .doctor import doctor
 from .init import init
 from .inspect import inspect
+from .join import join
 from .keys import build_keys
 from .mocks import coverage, mocks
 from .models import models
+from .nodes import build_nodes
 from .paint import paint
 from .projects import builds, cancel, logs, ps, rm, rollback, scale
 from .run import run
@@ -65,6 +68,9 @@ def build() -> typer.Typer:
     ):
         app.command(rich_help_panel="The local Banana")(command)
     app.add_typer(build_keys(), name="keys", rich_help_panel="The local Banana")
+    app.add_typer(build_cluster(), name="cluster", rich_help_panel="Many machines")
+    app.command(rich_help_panel="Many machines")(join)
+    app.add_typer(build_nodes(), name="nodes", rich_help_panel="Many machines")
     app.command()(models)
     app.command()(mocks)
     app.command()(coverage)

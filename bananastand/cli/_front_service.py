@@ -23,7 +23,7 @@ from bananastand.platform.fronts.front import Front
 from bananastand.platform.fronts.membership import Membership
 from bananastand.platform.fronts.register import Registration
 from bananastand.platform.fronts.server import FrontServer, Ports
-from bananastand.platform.platform import Platform
+from bananastand.platform.platform import MakeNodes, Platform
 from bananastand.platform.replicas.start_command import PLATFORM_VARIABLE
 from bananastand.platform.settings import Settings
 from bananastand.platform.store.database import STEPS
@@ -46,6 +46,7 @@ async def open_front(
     options: Options,
     settings: Settings,
     builder: Builder,
+    make_nodes: MakeNodes,
     fronts: dict[int, str],
     url: str,
     secure: list[int],
@@ -57,6 +58,7 @@ async def open_front(
         options: The command line's.
         settings: With a database.
         builder: Builds what is deployed.
+        make_nodes: Makes the nodes of the platform's replicas.
         fronts: Projects by the port that is theirs alone.
         url: The address of the main port.
         secure: Ports behind the forward proxy's TLS.
@@ -77,7 +79,9 @@ async def open_front(
     async def start(store: PostgresStore) -> ActiveFront:
         earlier = front.predecessor
         about = f"{earlier.name} ({earlier.url})" if earlier is not None else None
-        platform = Platform(replace(settings, predecessor=about, took_over=time.time()), builder, store=store)
+        platform = Platform(
+            replace(settings, predecessor=about, took_over=time.time()), builder, make_nodes, store=store
+        )
         try:
             os.environ[PLATFORM_VARIABLE] = platform.identity.id
             platform.fronts = membership.fronts

@@ -32,12 +32,13 @@ from bananastand.platform.building.deployer import Builder
 from bananastand.platform.errors import PlatformError
 from bananastand.platform.http.dialects import RESERVED
 from bananastand.platform.http.run_hosts import BANANA_HOSTS
-from bananastand.platform.platform import Platform
+from bananastand.platform.platform import MakeNodes, Platform
 from bananastand.platform.replicas.start_command import PLATFORM_VARIABLE
 from bananastand.platform.settings import Settings, default_data, list_gpus
 from bananastand.platform.store.private_files import UMASK, protect_memory
 
 from ._platform_application import platform_application
+from ._platform_cluster import nodes_of
 from ._platform_options import LOOPBACK, Options
 from ._platform_service import Service
 from ._platform_welcome import print_welcome
@@ -95,7 +96,8 @@ def run(options: Options, builder: Builder | None = None, **changed: Any) -> int
     try:
         roots = options.roots or (Path.home(), Path.cwd())
         builder = builder or source_builder(settings.data, roots, options.isolation)
-        _runner()(_serve(options, settings, builder, sockets, proxy, console))
+        with nodes_of(options.cluster, settings.data, console) as make_nodes:
+            _runner()(_serve(options, settings, builder, make_nodes, sockets, proxy, console))
     except asyncio.CancelledError:  # SIGTERM before it served
         return 0
     except KeyboardInterrupt:
@@ -113,6 +115,7 @@ async def _serve(
     options: Options,
     settings: Settings,
     builder: Builder,
+    make_nodes: MakeNodes,
     sockets: list[socket.socket],
     proxy: socket.socket | None,
     console: Console,
@@ -125,7 +128,7 @@ async def _serve(
     fronts = {listener.getsockname()[1]: project for listener, project in zip(sockets[1:], projects, strict=True)}
     secure = listen(LOOPBACK, 0) if proxy is not None else None
     ports = [secure.getsockname()[1]] if secure is not None else []
-    service = await _opened(options, settings, builder, fronts, url, ports, console)
+    service = await _opened(options, settings, builder, make_nodes, fronts, url, ports, console)
     try:
         limiter = ConnectionLimiter(
             ConnectionLimits(connections=settings.max_connections), name="the platform", raise_files=True
@@ -158,6 +161,7 @@ async def _opened(
     options: Options,
     settings: Settings,
     builder: Builder,
+    make_nodes: MakeNodes,
     fronts: dict[int, str],
     url: str,
     secure: list[int],
@@ -167,8 +171,8 @@ async def _opened(
     if settings.database is not None:
         from ._front_service import open_front
 
-        return await open_front(options, settings, builder, fronts, url, secure, console)
-    platform = Platform(settings, builder)
+        return await open_front(options, settings, builder, make_nodes, fronts, url, secure, console)
+    platform = Platform(settings, builder, make_nodes)
     try:
         os.environ[PLATFORM_VARIABLE] = platform.identity.id  # so that builds' processes are orphans too
         for line in await platform.start():

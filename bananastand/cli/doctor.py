@@ -23,6 +23,7 @@ PACKAGES = {  # distribution -> what goes without it; None where nothing works
     "transformers": None,
     "potassium": "python app.py: pip install 'bananastand[serve]'",
     "fastapi": "the mock servers: pip install 'bananastand[mocks]'",
+    "ray": "replicas on many machines: pip install 'bananastand[cluster]'",
 }
 
 
@@ -68,6 +69,7 @@ def examine() -> Iterator[Finding]:
     yield from _models()
     yield _port(int(os.environ.get("PORT") or 8000))
     yield from (_builder(name) for name in BUILDERS)
+    yield from _cluster()
 
 
 def _python() -> Finding:
@@ -156,3 +158,24 @@ def _builder(name: str) -> Finding:
         why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         return Finding("missing", name, f"installed, but not usable: {why[:160]}")
     return Finding("good", name, "builds images")
+
+
+def _cluster() -> Iterator[Finding]:
+    """Yield what this machine is in a cluster, if it is in one."""
+    from bananastand.platform.settings import default_data
+
+    data = default_data()
+    folders = [data / "cluster" / "head", data / "cluster" / "front", data.with_name("bananastand-node")]
+    if not (known := [folder for folder in folders if folder.is_dir()]):
+        return
+    from bananastand.cluster.credentials import CredentialsError, Identity
+
+    for folder in known:
+        try:
+            member = Identity.load(folder)
+            where = f"{member.name}, a {member.role} of the cluster at {member.cluster.address}"
+            advice = "; start it again soon, which renews it" if member.is_due() else ""
+            state = "missing" if member.is_due() else "good"
+            yield Finding(state, "cluster", f"{where}; its certificate ends on {member.ends():%Y-%m-%d}{advice}")
+        except CredentialsError as error:
+            yield Finding("bad", "cluster", str(error))

@@ -58,6 +58,10 @@ def mocks(
         float, typer.Option(min=0.001, max=1e6, help="How many times faster than real time the real clock runs.")
     ] = 1.0,
     step: Annotated[float, typer.Option(min=0, max=1e9, help="Every call moves the clock by so many seconds.")] = 0.0,
+    auto_advance: Annotated[
+        bool,
+        typer.Option("--auto-advance", help="Let our clients move the virtual clock where they would wait."),
+    ] = False,
     openapi: Annotated[
         list[str] | None,
         typer.Option(
@@ -136,6 +140,8 @@ def mocks(
         from bananastand_mocks.bananadev.http_runtime import HttpRuntime
 
         runtime = partial(HttpRuntime, url=banana_url)
+    if auto_advance and time != "virtual":
+        fail("--auto-advance needs --time virtual: the real clock moves by itself", USAGE)
     try:
         server = Server(
             only or NAMES,
@@ -144,6 +150,7 @@ def mocks(
             virtual=time == "virtual",
             speed=speed,
             step=step,
+            auto_advance=auto_advance,
             state=state,
             hosts=allow_host or (),
             runtime=runtime,

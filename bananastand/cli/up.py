@@ -87,6 +87,12 @@ def up(
             "--pass", help="The name of a variable for all builds and replicas, such as HF_TOKEN; repeatable."
         ),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Run replicas on the nodes of a cluster: auto, or HOST:PORT of its head (bananastand cluster)."
+        ),
+    ] = None,
     github_secret: Annotated[
         str | None,
         typer.Option(
@@ -131,6 +137,7 @@ def up(
             passed=tuple(_name(text) for text in pass_ or ()),
             database=database,
             advertise=_url(advertise, database),
+            cluster=cluster,
         )
     except ValueError as error:
         fail(str(error), USAGE)

@@ -44,7 +44,8 @@ class Operation:
         self.places: tuple[str, ...] = tuple(PLACE.findall(template))
         self.catch_all = frozenset(parameter["name"] for parameter in declared if parameter.get("x-catch-all"))
         self.pattern = _pattern(template, self.catch_all)
-        self.body_required, self.body_types, self.body = _body(self, schemas)
+        self.body_required, self.body_types, self.bodies = _body(self, schemas)
+        self.body = next(iter(self.bodies.values()), None)
         self.takes_body = bool(self.body_types)
         self.takes_json = any(_is_json(media_type) for media_type in self.body_types)
         self.parameters = frozenset(_parameter_names(self, declared, schemas))
@@ -58,10 +59,11 @@ class Operation:
         """By status."""
         return dict(_responses(self, self._schemas))
 
-    def check_body(self, body: Any, violations: list[Violation]) -> None:
-        """Add what is wrong with a JSON body."""
-        if self.body is not None and not self.body.fits(body):
-            violations.extend(self.body.violations("body", body))
+    def check_body(self, body: Any, violations: list[Violation], content_type: str = "") -> None:
+        """Add what is wrong with a JSON body; of several JSON types each has its own schema."""
+        schema = self.bodies.get(content_type, self.body)
+        if schema is not None and not schema.fits(body):
+            violations.extend(schema.violations("body", body))
 
     def names(self, status: int) -> bool:
         """Whether the contract says anything about this status."""
@@ -111,16 +113,15 @@ def _declared(shared: list[Any], own: list[Any], schemas: Schemas) -> list[Any]:
     return list({(parameter["in"], parameter["name"]): parameter for parameter in resolved}.values())
 
 
-def _body(operation: Operation, schemas: Schemas) -> tuple[bool, tuple[str, ...], Schema | None]:
+def _body(operation: Operation, schemas: Schemas) -> tuple[bool, tuple[str, ...], dict[str, Schema]]:
+    """Whether a body is required, its types, and the schemas of those that are JSON."""
     if "requestBody" not in operation.spec:
-        return False, (), None
+        return False, (), {}
     keys, body = _at(("paths", operation.template, operation.method.lower(), "requestBody"), operation, schemas)
     content = body.get("content", {})
-    json_type = next(
-        (media_type for media_type in content if _is_json(media_type) and "schema" in content[media_type]), None
-    )
-    schema = schemas.at(*keys, "content", json_type, "schema") if json_type else None
-    return bool(body.get("required")), tuple(content), schema
+    types = [media_type for media_type in content if _is_json(media_type) and "schema" in content[media_type]]
+    found = {media_type: schemas.at(*keys, "content", media_type, "schema") for media_type in types}
+    return bool(body.get("required")), tuple(content), found
 
 
 def _parameter_names(operation: Operation, declared: list[Any], schemas: Schemas) -> list[str]:

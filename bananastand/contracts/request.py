@@ -105,7 +105,7 @@ def check_request(request: ApiRequest) -> None:
         if request.body is None and operation.body_required:
             violations.append(Violation("body", "", "required", "a body is required"))
         elif request.raw or request.body is not None:
-            operation.check_body(request.body, violations)
+            operation.check_body(request.body, violations, _media_type(request))
     if violations:
         error = ProviderError("violation", violations[0].message)
         error.problem = Problem("violation", violations[0].message, tuple(violations))
@@ -114,7 +114,11 @@ def check_request(request: ApiRequest) -> None:
 
 def _is_other_type(request: ApiRequest) -> bool:
     """Whether the body has a type other than JSON that the contract names; the operation reads its bytes."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = _media_type(request)
     types = request.operation.body_types
     is_named = media_type in types or (ANY_TYPE in types and media_type != "")
     return bool(request.raw) and is_named and "json" not in media_type
+
+
+def _media_type(request: ApiRequest) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()

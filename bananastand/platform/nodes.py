@@ -206,7 +206,7 @@ class NodeState:
     """A node as it is now.
 
     Attributes:
-        name: Its name, unique among the nodes.
+        name: Its name, unique among the nodes; "" for this machine, as in `RunningReplica.node`.
         address: Its address for people to read.
         labels: Its labels; "gpu" names the model of its GPUs.
         gpus: How many GPUs it has for replicas.

@@ -14,8 +14,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from bananastand.task_set import TaskSet
+
+from .build_packs import BuildPacks, RestoringNodes, store_quietly
 from .building.deployer import Builder, Deployer
 from .building.rebuilds import rebuild_missing
 from .errors import PlatformError, Refused, StoreError
@@ -78,7 +81,7 @@ class Platform:
     """
 
     def __init__(
-        self, settings: Settings, builder: Builder, make_nodes: MakeNodes = LocalMachine, store: Store | None = None
+        self, settings: Settings, builder: Builder, make_nodes: MakeNodes = LocalMachine, *, store: Store | None = None
     ) -> None:
         make_folder(settings.data).chmod(0o700)  # one that was made by hand is closed to others too
         self.settings = settings
@@ -96,6 +99,11 @@ class Platform:
         self.calls = Calls(self.store, self.blobs.bodies)
         self.bodies = BodyReceiver(self.blobs.bodies, settings.max_uploads)
         self.pool = Pool(settings, self.identity.id, self._log_line, nodes=make_nodes(settings, self.identity.id))
+        self.build_packs: BuildPacks | None = None
+        if self.blobs.packs is not None:
+            self.build_packs = BuildPacks(settings.data, self.blobs.packs)
+            self.pool.nodes = cast("Nodes", RestoringNodes(self.pool.nodes, self.build_packs))
+            self.builds.on_change.append(self._store_version)
         self.dispatcher = Dispatcher(settings, self.calls, self.projects, self.pool)
         self.deployer = Deployer(settings, self.projects, self.builds, self.pool, builder, self._notify_scaling)
         self.scaling = ScalingLoop(
@@ -104,12 +112,14 @@ class Platform:
         self.metrics = Metrics(self.projects, self.pool, self.dispatcher)
         self.dispatcher.set_on_change(self.scaling.notify)
         self.pool.listeners.append(self._on_replica_change)
-        self.pool.nodes.listeners.append(self._notify_scaling)
+        self.pool.nodes.listeners.append(lambda: self.scaling.notify(None))
         self.builds.on_change.append(self.metrics.count_build)
-        self.projects.on_change.append(lambda project, exists: self._notify_scaling())
+        self.builds.on_change.append(lambda build: self._notify_scaling(build.project_id))
+        self.projects.on_change.append(lambda project, exists: self._notify_scaling(project.id))
         self._tasks: list[asyncio.Task[None]] = []
         self._is_finished = False
         self.fronts: Callable[[], Awaitable[Sequence[FrontRow]]] | None = None
+        self._background = TaskSet()
 
     async def start(self) -> list[str]:
         """End orphaned processes, take up unfinished calls and builds, and begin to supervise.
@@ -132,6 +142,7 @@ class Platform:
         if builds := await self.deployer.recover():
             messages.append(f"took up {builds} builds that were not over")
         messages += await rebuild_missing(self)
+        self._store_live_versions()
         self._tasks = [asyncio.create_task(self.scaling.run()), asyncio.create_task(self._delete_expired_results())]
         self._tasks.append(asyncio.create_task(prune_regularly(self)))
         return messages
@@ -153,6 +164,7 @@ class Platform:
         self._is_finished = True
         for task in self._tasks:
             task.cancel()
+        await self._background.close()
         await self.deployer.close()
         await self.dispatcher.close()
         with suppress(StoreError):
@@ -339,10 +351,22 @@ class Platform:
     def _on_replica_change(self, replica: Replica) -> None:
         if replica.state == "ready":
             self.dispatcher.assign(replica.project_id)
-        self._notify_scaling()
+        self._notify_scaling(replica.project_id)
 
-    def _notify_scaling(self) -> None:
-        self.scaling.notify()
+    def _store_version(self, build: Build) -> None:
+        """Begin to store the files of a version that goes live where other machines find them."""
+        deployment = self.builds.deployment(build.id) if build.state == "live" else None
+        if self.build_packs is not None and deployment is not None:
+            self._background.start(store_quietly(self.build_packs, deployment.id, deployment.launch))
+
+    def _store_live_versions(self) -> None:
+        if self.build_packs is not None:
+            for project in self.projects.list():
+                if project.live is not None:
+                    self._store_version(self.builds.get(project.live))
+
+    def _notify_scaling(self, project_id: str) -> None:
+        self.scaling.notify(project_id)
 
     async def _delete_expired_results(self) -> None:
         while True:

@@ -53,6 +53,9 @@ async def prune(platform: Platform, *, dry_run: bool = False) -> list[Expendable
         else:
             await asyncio.to_thread(_remove, item.path)
         deleted.append(item)
+    if platform.build_packs is not None:
+        versions = {build.id for build in platform.builds.list()}
+        await platform.build_packs.sweep(versions, settings.keep_results)
     for repository in sorted((data / "git").glob("*.git")):
         await exit_status("gc", "--quiet", f"--prune={UNREACHABLE}", at=repository)
     return deleted

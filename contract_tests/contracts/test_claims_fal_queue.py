@@ -98,13 +98,44 @@ def test_a_slash_after_a_model_is_no_part_of_it(call: InProcess) -> None:
     assert refusal(call("POST", "/fal-ai/", json={})) == (404, "Application 'fal-ai' not found")
 
 
-@pytest.mark.parametrize(
-    "path", ["/rest/tokens/", "/rest/storage/upload/initiate-multipart", f"/run{FLUX}/stream", "/run/fal-ai"]
-)
+@pytest.mark.parametrize("path", ["/rest/tokens/", "/run/fal-ai", "/run/stream"])
 def test_what_fals_other_hosts_serve_is_no_model(path: str, call: InProcess) -> None:
     before = len(requests(call.world))
     assert call("POST", path, json={"prompt": "a cat"}).status_code == 404
     assert len(requests(call.world)) == before
+
+
+def test_a_stream_sends_an_event_for_each_picture_and_ends_with_the_whole_output(call: InProcess) -> None:
+    answer = call("POST", f"/run{FLUX}/stream", json={"prompt": "a cat", "num_images": 3, "seed": 7})
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    events = [json.loads(line.removeprefix("data: ")) for line in answer.text.split("\n\n") if line]
+    whole = call("POST", f"/run{FLUX}", json={"prompt": "a cat", "num_images": 3, "seed": 7}).json()
+
+    assert [len(event["images"]) for event in events] == [1, 2, 3]
+    assert [image["width"] for image in events[-1]["images"]] == [image["width"] for image in whole["images"]]
+    assert events[-1]["seed"] == 7
+    assert call("POST", f"/run{FLUX}/stream", json={}).status_code == 422
+
+
+def part(call: InProcess, path: str, content: bytes) -> dict[str, Any]:
+    answer = call("PUT", path, content=content)
+    assert answer.headers["etag"] == answer.json()["etag"]
+    return answer.json()
+
+
+def test_parts_in_any_order_make_a_file_in_the_order_of_their_numbers(call: InProcess) -> None:
+    begun = call("POST", "/media/files/upload/multipart", headers={"content-type": "text/plain"}).json()
+    file = "/media" + begun["access_url"].partition("/media")[2]
+    upload = f"{file}/multipart/{begun['uploadId']}"
+    second, first = part(call, f"{upload}/2", b"pear"), part(call, f"{upload}/1", b"a ")
+
+    assert call("GET", file).status_code == 404
+    assert call("POST", f"{upload}/complete", json={"parts": [{**first, "etag": "x"}]}).status_code == 422
+    assert call("POST", f"{upload}/complete", json={"parts": [{**first, "partNumber": 3}]}).status_code == 422
+    assert call("POST", f"{file}/multipart/other/complete", json={"parts": [first]}).status_code == 404
+    assert call("POST", f"{upload}/complete", json={"parts": [second, first]}).status_code == 200
+    found = call("GET", file)
+    assert (found.content, found.headers["content-type"]) == (b"a pear", "text/plain")
 
 
 def test_the_last_of_several_logs_counts(call: InProcess) -> None:

@@ -24,7 +24,8 @@ from bananastand_mocks.conformance.report import as_diff, as_junit
 from bananastand_mocks.providers import build as served
 from contracts import FILES, contract, operations
 
-ELSEWHERE = {"get_public_file", "get_media", "put_media"}  # at addresses that answers name
+# At addresses that answers name.
+ELSEWHERE = {"get_public_file", "get_media", "put_media", "put_part", "complete_multipart_upload"}
 PB = {"key": "pb_0", "admin_key": "adm"}
 
 

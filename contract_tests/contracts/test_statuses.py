@@ -298,6 +298,11 @@ FAL_QUEUE_OWN = {
     ("cancel", 404): "NOT_FOUND",
     ("get_media", 404): "File not found",
     ("put_media", 404): "File not found",
+    ("put_part", 404): "File not found",
+    ("put_part", 422): 'path.part_number: "x" is not of type "integer"',
+    ("complete_multipart_upload", 404): "File not found",
+    ("complete_multipart_upload", 422): "Unprocessable Content",
+    ("initiate_multipart_upload", 422): "body.file_name: Input should be a valid string",
 }
 ABSENT = {
     "get_task": "Task not found", "get_task_image": "Task not found", "create_composite": "Task not found",

@@ -38,7 +38,17 @@ class Case:
 # What a contract has for people, and the address of a picture, which clients have from an answer (`save`).
 # `stream` is no single answer, and of the two ways to upload a client takes one.
 NOT_FOR_CLIENTS = {
-    "fal-queue": {"stream", "get_media", "put_media", "create_upload_token", "upload_file"},
+    "fal-queue": {
+        "stream",
+        "get_media",
+        "put_media",
+        "create_upload_token",
+        "upload_file",
+        "initiate_multipart_upload",
+        "create_multipart_upload",
+        "put_part",
+        "complete_multipart_upload",
+    },
     "gobananas": {"get_public_file", "show_gallery"},
 }
 

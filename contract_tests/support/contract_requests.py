@@ -88,6 +88,12 @@ REQUESTS: dict[str, dict[str, dict[str, Any]]] = {
         "cancel": {"path": {"model_id": "fal-ai/flux", "request_id": WAITING}},
         "initiate_upload": {"body": {"file_name": "cat.png", "content_type": "image/png"}},
         "put_media": {"path": {"path": "ANNOUNCED"}},
+        "initiate_multipart_upload": {"body": {"file_name": "cat.png", "content_type": "image/png"}},
+        "put_part": {"path": {"path": "ANNOUNCED", "upload_id": "UPLOAD_ID", "part_number": 1}},
+        "complete_multipart_upload": {
+            "path": {"path": "ANNOUNCED", "upload_id": "UPLOAD_ID"},
+            "body": {"parts": "PARTS"},
+        },
         "get_media": {"path": {"path": f"b/{COMPLETED}_0.png"}},
     },
     "gobananas": {
@@ -182,17 +188,19 @@ class RequestSender:
         self.send = InProcess(provider)
         self.world = self.send.world
         self.worlds: Worlds = self.send.worlds
+        self._announced = dict[str, str]()  # the upload that was announced last
 
     def reset(self) -> None:
         """Starts the world anew."""
         self.worlds.reset(self.world)
+        self._announced = {}
 
     def __call__(self, request: ContractRequest) -> httpx2.Response:
         """Sends the request."""
         found, request = operation(contract(request.provider), request.operation), self.resolve(request)
         url = found.path.format(**request.path)
         json = {} if request.body is None else {"json": request.body}
-        if request.operation in ("put_upload", "put_media", "upload_file"):
+        if request.operation in ("put_upload", "put_media", "upload_file", "put_part"):
             json = {"content": b"an archive"}
         return self.send(found.method.upper(), url, params=request.query, headers=request.headers, **json)
 
@@ -215,8 +223,17 @@ class RequestSender:
                 self(replace(valid_request("banana-native", "put_upload"), path={"key": key}))
                 return key
             case "ANNOUNCED":
-                url = self(valid_request("fal-queue", "initiate_upload")).json()["upload_url"]
-                return url.partition("/media/files/")[2]
+                url = self(valid_request("fal-queue", "initiate_multipart_upload")).json()["upload_url"]
+                path, _, upload_id = url.partition("/media/files/")[2].partition("/multipart/")
+                self._announced = {"path": path, "upload_id": upload_id}
+                return path
+            case "UPLOAD_ID":
+                return self._announced["upload_id"]
+            case "PARTS":
+                if not self._announced:
+                    self._literal("ANNOUNCED")
+                part = {**self._announced, "part_number": 1}
+                return [self(replace(valid_request("fal-queue", "put_part"), path=part)).json()]
             case "BUCKET" | "IMAGE":
                 url = self(valid_request("gobananas", "list_images")).json()["images"][-1]["url"]
                 return url if value == "IMAGE" else url.partition("/r2/")[2].partition("/")[0]

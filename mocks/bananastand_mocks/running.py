@@ -344,9 +344,8 @@ def start(
     ...     server.endpoint("bananadev").base_url
     """
     chosen: Sequence[str] = names or NAMES
-    options: dict[str, Any] = {"kind": kind, "seed": seed, "virtual": virtual}
+    options: dict[str, Any] = {"kind": kind, "seed": seed, "virtual": virtual, "auto_advance": auto_advance}
     server = Server(chosen, runtime=runtime, images=images, vlm=vlm, openapi=openapi, **options)
-    server.worlds.default.auto_advance = auto_advance
     return RunningServer(server, port, tls=tls, proxy=proxy, tunnel=tunnel)
 
 

@@ -55,6 +55,7 @@ class Server:
         virtual: Whether its clock moves only when it is advanced.
         speed: How many times faster than real time its real clock runs.
         step: Seconds by which every call moves its clock.
+        auto_advance: Whether this project's clients, and streams, move its virtual clock where they would wait.
         state: The file that stores the worlds; None for none.
         hosts: Names beside localhost by which the control plane may be called.
         runtime: What runs Banana.dev's models; by default they are pretended.
@@ -80,6 +81,7 @@ class Server:
         virtual: bool = False,
         speed: float = 1.0,
         step: float = 0.0,
+        auto_advance: bool = False,
         state: Path | None = None,
         hosts: Iterable[str] = (),
         runtime: RuntimeFactory | None = None,
@@ -95,6 +97,7 @@ class Server:
         ]
         self.worlds = Worlds(providers, kind=kind, seed=seed, virtual=virtual, speed=speed)
         self.worlds.default.clock.step = step
+        self.worlds.default.auto_advance = auto_advance
         self.state: StateFile | None = None
         if state is not None:
             from .kernel.state_file import StateFile

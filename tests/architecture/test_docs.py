@@ -23,7 +23,8 @@ from PIL import Image
 from benchmarks import tables
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "models" / "README.md",
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "how-to").glob("*.md")),
+         ROOT / "models" / "README.md",
          ROOT / "models" / "fruitstand" / "README.md", ROOT / "training" / "fruitstand" / "README.md",
          ROOT / "mocks" / "README.md", ROOT / "contract_tests" / "README.md", ROOT / "SECURITY.md",
          ROOT / "CONTRIBUTING.md"]  # fmt: skip
@@ -124,7 +125,10 @@ def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureReques
             | "prune"
             | "backup"
             | "restore"
-            | "keys",
+            | "keys"
+            | "cluster"
+            | "join"
+            | "nodes",
             *_,
         ]:
             command_has_options(words[1:])  # tests/cli/test_platform.py does what they say
@@ -132,6 +136,8 @@ def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureReques
             assert url in ("main", "http://127.0.0.1:8750/git/my-app.git")  # tests/platform/http/test_git.py pushes
         case ["systemd-run", *_, "bananastand", "up", "--memory", _]:
             command_has_options(["up", "--memory"])
+        case ["pip", "install", "bananastand[cluster]"]:
+            pass  # test_supply_chain.py has the extras
         case ["ssh", *_] | ["sudo", "apt-get", "install", *_] | ["sudo", "useradd", *_]:
             pass
         case ["docker", "build", *options]:  # test_image.py builds; here, that the Dockerfile knows what is named
@@ -151,9 +157,10 @@ def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureReques
 
 def command_has_options(words: list[str]) -> None:
     """Check that the command exists and has the options in the words."""
-    command = [sys.executable, "-c", "from bananastand.cli import main; main()", words[0], "--help"]
+    name = words[:2] if words[0] in ("cluster", "nodes") and len(words) > 1 else words[:1]
+    command = [sys.executable, "-c", "from bananastand.cli import main; main()", *name, "--help"]
     output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
-    assert output.returncode == 0, f"there is no command {words[0]}"
+    assert output.returncode == 0, f"there is no command {name}"
     for option in (word for word in words[1:] if word.startswith("-")):
         assert re.search(rf"{re.escape(option)}\b", output.stdout), f"{words[0]} has no {option}"
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from bananastand.clients import FalAI
 from servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -158,3 +159,15 @@ def test_a_wrong_document_is_refused_with_its_line(tmp_path: Path) -> None:
 
     assert done.returncode == 2
     assert f"{tmp_path / 'shop.yaml'}:3: paths: " in done.stderr
+
+
+def test_auto_advance_lets_a_client_wait_without_time_and_needs_a_virtual_clock(port: int) -> None:
+    process = serve(port, "--time", "virtual", "--auto-advance")
+    with FalAI(TOKEN, base_url=f"http://127.0.0.1:{port}/lowcodeapi/falai") as fal:
+        instance = fal.wait_for_instance(fal.create_instance(instance_type="gpu-1x-a10g").id)
+    end(process)
+    refused = subprocess.run(command("mocks", "--auto-advance"), env=environment(), capture_output=True, text=True)
+
+    assert instance.status == "active"
+    assert refused.returncode == 2
+    assert "--auto-advance needs --time virtual" in refused.stderr

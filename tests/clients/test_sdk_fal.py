@@ -91,7 +91,9 @@ def test_fal_client_subscribes_runs_and_reads_errors(
     status, detail = found["invalid"]
     assert (status, detail[0]["loc"], detail[0]["type"]) == (422, ["body", "prompt"], "missing")
     assert found["async"] == 9
+    assert found["streamed"] == [1, 2]
     assert found.get("upload") == ("a pear" if by_proxy else None)
+    assert found.get("parts") == (True if by_proxy else None)
 
 
 @pytest.mark.needs("node", "npm")
@@ -107,5 +109,7 @@ def test_the_package_of_node_subscribes_streams_uploads_and_reads_errors(
     name, status, body = found["invalid"]
     assert (name, status, body["detail"][0]["msg"]) == ("ValidationError", 422, "Field required")
     assert found["cancelled"][:2] == ["ApiError", 499]
+    assert found["outputs"] == [1, 2]
     assert found["upload"] == "a pear"
+    assert found.get("parts") == ([91 * 2**20, "ear pear p"] if by_proxy else None)
     assert found["image"]["image"]["content_type"] == "image/jpeg"

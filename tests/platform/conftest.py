@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from bananastand.platform.platform import Platform
+from postgresql import database, postgres_server
 from stands import running
+
+__all__ = ["database", "postgres_server", "stand"]
 
 
 @pytest.fixture

@@ -9,55 +9,20 @@ import logging
 import os
 import random
 import signal
-import sqlite3
-import threading
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import httpx2
 import pytest
 
 from bananastand.platform.replicas.orphans import find_orphans
+from faults import Load, command_of, query, verify, wait_for_the_end
 from stands import Up
 
-CALLERS = 4
 VICTIMS = ("replicas", "supervisor", "both")
 ALL_VICTIMS = (*VICTIMS, "replicas, stopped", "fork servers", "builds")
 SETTINGS = {"attempts": 4, "liveness_interval": 0.3, "liveness_timeout": 1.5}
-
-
-class Load:
-    """Callers that go on whatever happens, and what was acknowledged to them: run ids and what was sent."""
-
-    def __init__(self, up: Up, seed: int) -> None:
-        self.acknowledged: dict[str, int] = {}
-        self._port, self._key, self._seed = up.port, up.key, seed
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._call, args=(number,)) for number in range(CALLERS)]
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _call(self, caller: int) -> None:
-        chance, number = random.Random(self._seed * 100 + caller), 0
-        with httpx2.Client(base_url=f"http://127.0.0.1:{self._port}", timeout=20, trust_env=False) as http:
-            while not self._stop.is_set():
-                number += 1
-                sent = caller * 1_000_000 + number
-                inputs = {"n": sent, "seconds": chance.choice((0, 0.01, 0.05))}
-                body = {"apiKey": self._key, "modelKey": "app", "modelInputs": inputs, "startOnly": True}
-                with suppress(httpx2.HTTPError, ValueError):
-                    answer = http.post("/banana/start/v4", json=body).json()
-                    if answer["callID"]:
-                        self.acknowledged[answer["callID"]] = sent
-                time.sleep(0.02)
 
 
 def survive(
@@ -68,7 +33,7 @@ def survive(
     up = Up(data, settings=SETTINGS)
     assert up.deploy(source=source, environment={"EXECUTED": str(executed), "SLOTS": "2"})["state"] == "live"
     up.http.patch("/stand/v1/projects/app", json={"max_replicas": 2, "concurrency": 2}).raise_for_status()
-    load = Load(up, seed)
+    load = Load(up.port, up.key, seed)
     try:
         for _ in range(points):
             time.sleep(chance.uniform(0.05, 0.6))
@@ -89,7 +54,7 @@ def survive(
         load.stop()
     calls = wait_for_the_end(data, load.acknowledged)
     assert up.stop() == 0, up.log
-    verify(data, executed, load.acknowledged)
+    verify(data, executed, load.acknowledged, SETTINGS["attempts"])
     return len(calls), sum(state == "failed" for state in calls.values())
 
 
@@ -103,51 +68,6 @@ def harm(up: Up, chance: random.Random, how: signal.Signals, named: str = "") ->
 
 def up_id(up: Up) -> str:
     return str(query(up.data, "SELECT value FROM facts WHERE name = 'stand'")[0][0])
-
-
-def command_of(pid: int) -> str:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-    return ""
-
-
-def wait_for_the_end(data: Path, acknowledged: dict[str, int]) -> dict[str, str]:
-    limit = time.monotonic() + 60
-    while True:
-        states = dict(query(data, "SELECT id, state FROM calls"))
-        missing = [call for call in acknowledged if call not in states]
-        assert not missing, f"{len(missing)} acknowledged calls have no row"
-        open_ones = [call for call in acknowledged if states[call] in ("queued", "running")]
-        if not open_ones:
-            return {call: states[call] for call in acknowledged}
-        assert time.monotonic() < limit, f"{len(open_ones)} calls never ended"
-        time.sleep(0.05)
-
-
-def verify(data: Path, executed: Path, acknowledged: dict[str, int]) -> None:
-    """One result each, the right one, and no handler began after it was recorded."""
-    began: dict[str, list[float]] = {}
-    for line in executed.read_text().splitlines():
-        run, moment = line.split()
-        began.setdefault(run, []).append(float(moment))
-    rows = query(data, "SELECT id, run_id, state, answer, error, finished, attempts FROM calls")
-    assert len({row[0] for row in rows}) == len(rows)
-    for call, run, state, answer, error, finished, attempts in rows:
-        if state == "succeeded":
-            if call in acknowledged:
-                assert json.loads(answer)["got"]["n"] == acknowledged[call]
-            assert began[run], "it was answered by nobody"
-            assert max(began[run]) <= finished, "it was run again after its success was recorded"
-        else:
-            assert error, "a failure says why"
-            assert "given up after 4 attempts" in error
-        assert attempts <= 4
-        assert len(began.get(run, ())) <= 5, "once beside others, and four times alone"
-
-
-def query(data: Path, text: str) -> list[Any]:
-    with closing(sqlite3.connect(f"file:{data / 'stand.sqlite'}?mode=ro", uri=True, timeout=10)) as connection:
-        return connection.execute(text).fetchall()
 
 
 @pytest.mark.parametrize("seed", [1, 2])

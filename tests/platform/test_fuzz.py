@@ -105,7 +105,7 @@ async def play(platform: Platform, project: Project, chance: random.Random, ends
         for name, value in answer_headers(outcome.headers, pending.call.id):
             assert not set(name + value) & {10, 13, 0}
         (outcome.error or "").encode()
-        recorded = platform.calls.find(pending.call.id)
+        recorded = await platform.calls.find(pending.call.id)
         assert recorded is not None
         assert (recorded.state == "failed", recorded.status) == (bool(outcome.error), outcome.status)
         assert await platform.calls.answer(recorded) == outcome.body
@@ -134,7 +134,7 @@ async def fuzz(data: Path, cases: int, seed: int) -> Counter[str]:
         assert (replica.inflight, replica.state) == (0, "ready")
         queue = platform.dispatcher.queue(project.id)
         assert (list(queue.waiting), queue.running, queue.isolated) == ([], {}, set())
-        assert platform.calls.unfinished() == []
+        assert await platform.calls.unfinished() == []
     assert ends.total() == cases
     return ends
 

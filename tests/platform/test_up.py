@@ -171,7 +171,7 @@ def test_projects_over_bananas_management_api(up: Up) -> None:
     ]
 
     changed = up.http.put(f"/banana/v1/projects/{row['id']}", json={"idleTimeout": 7}, headers=key)
-    refused = up.http.put(f"/banana/v1/projects/{row['id']}", json={"maxReplicas": 1000}, headers=key)
+    refused = up.http.put(f"/banana/v1/projects/{row['id']}", json={"maxReplicas": 10_001}, headers=key)
 
     assert changed.json()["idleTimeout"] == 7
     assert up.http.get("/stand/v1/projects/app").json()["idle_timeout"] == 7
@@ -289,7 +289,7 @@ def test_metrics_count_builds_and_calls(up: Up) -> None:
         ("PATCH", "/projects/app", b"[1]", 400, "the body must be a JSON object"),
         ("PATCH", "/projects/app", b"{", 400, "the body is not JSON"),
         ("PATCH", "/projects/app", b"[" * 100_000, 400, "the body is not JSON"),
-        ("PATCH", "/projects/app", b'{"min_replicas": 99}', 400, "min_replicas: must be a whole number from 0 to 64"),
+        ("PATCH", "/projects/app", b'{"min_replicas": 99999}', 400, "min_replicas: must be a whole number from 0 to"),
         ("PATCH", "/projects/app", b" " * (2**20 + 1), 413, "the body is longer than 1048576 bytes"),
         ("POST", "/projects/BAD NAME/deploy", b'{"source": "."}', 400, "a project's name has 1 to 63 of a-z"),
         ("POST", "/projects/app/deploy", b"{}", 400, "source: must name"),

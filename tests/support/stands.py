@@ -24,6 +24,7 @@ from paths import PATHS, SUPPORT
 from servers import PlatformProcess, free_port, limited
 
 APP = SUPPORT / "replica_app.py"
+DATABASE: str | None = None  # of the platforms of a test; the fixture `database` sets it
 QUICK = {"backoff": 0.05, "scale_wait": 0.2, "start_timeout": 20.0, "stop_grace": 3.0}
 
 
@@ -74,7 +75,7 @@ async def running(
     data: Path, *, builder: Builder = build, make_nodes: MakeNodes = LocalMachine, **settings: Any
 ) -> AsyncGenerator[Platform]:
     """A started stand, closed in the end."""
-    platform = Platform(Settings(data=data, **{**QUICK, **settings}), builder, make_nodes)
+    platform = Platform(Settings(data=data, **{"database": DATABASE, **QUICK, **settings}), builder, make_nodes)
     try:
         await platform.start()
         yield platform
@@ -99,6 +100,7 @@ class Up(PlatformProcess):
 
     def __init__(self, data: Path, *, port: int | None = None, files: int | str | None = None, **options: Any) -> None:
         port = port or free_port()
+        options["settings"] = {"database": DATABASE, **options.get("settings", {})}
         arguments = json.dumps({"data": str(data), "port": port, **options})
         code = "import stands, sys; sys.exit(stands.up(sys.argv[1]))"
         super().__init__(limited([sys.executable, "-c", code, arguments], files), port, data, PYTHONPATH=PATHS)

@@ -23,12 +23,26 @@ def check_step(world: World, platform: SimulatedPlatform) -> None:
             world.violate(f"replica {replica.id[:6]} has {replica.inflight} calls, its limit is {replica.concurrency}")
         if replica.is_exclusive and replica.inflight > 1:
             world.violate(f"replica {replica.id[:6]} has {replica.inflight} calls, and one of them must be alone")
+    _check_nodes(world, platform)
     queue = platform.dispatcher.queue(platform.project_id)
     waiting = [pending.call.id for pending in queue.waiting]
     if len(set(waiting)) < len(waiting) or set(waiting) & queue.running.keys():
         world.violate("a call is in the queue twice, or in the queue and in a replica")
     if world.violations:
         raise Violation(world.violations[0])
+
+
+def _check_nodes(world: World, platform: SimulatedPlatform) -> None:
+    """Check that what is reserved is in use, and that the loss of a node is no fault of the version's."""
+    if platform.nodes.reserved != platform.pool.replicas.keys():
+        world.violate(f"{platform.nodes.reserved} are reserved, and there are {list(platform.pool.replicas)}")
+    for replica in platform.pool.replicas.values():
+        node = platform.nodes.node_of(replica.id)
+        if replica.free_capacity and node is not None and (node.is_lost or replica.id not in node.machines):
+            world.violate(f"replica {replica.id[:6]} takes calls though {node.name} is known to be gone")
+    for failing in platform.pool.failing.values():
+        if failing.failures > world.faults:
+            world.violate(f"a version has failed {failing.failures} times, and its replicas {world.faults} times")
 
 
 def check_rest(platform: SimulatedPlatform) -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, cast
 
-from bananastand.platform.errors import ReplicaFailed
-from bananastand.platform.launch import Launch
-from bananastand.platform.nodes import Address, Connect, NodeState, ReplicaOrder, Resources, RunningReplica
+from bananastand.platform.nodes import Address, Connect
 from bananastand.platform.replicas.client import (
     ConnectionLost,
     OnChunk,
@@ -25,78 +23,21 @@ from bananastand.platform.replicas.client import (
 
 from .world import Execution, World
 
-__all__ = ["Machine", "Machines"]
+__all__ = ["Machine", "RunningMachine"]
 
 JSON = (("content-type", "application/json"),)
 
 
-class Machines:
-    """All that run, in place of nodes. `is_over` says whether the end of a run is recorded."""
-
-    def __init__(self, world: World, is_over: Callable[[str], bool]) -> None:
-        self._world, self._is_over = world, is_over
-        self.all: list[Machine] = []
-        self.listeners: list[Callable[[], None]] = []
-        self._pids = 1000
-
-    async def open(self) -> list[str]:
-        return []
-
-    def room_for(self, resources: Resources) -> int | None:
-        return None
-
-    def why_never(self, resources: Resources) -> str | None:
-        return None
-
-    def why_single(self, launch: Launch) -> str | None:
-        return None
-
-    def reserve(self, order: ReplicaOrder) -> bool:
-        return True
-
-    async def start(self, order: ReplicaOrder, on_line: Callable[[str], None]) -> RunningReplica:
-        """In place of a process. Raises ReplicaFailed."""
-        await asyncio.sleep(self._world.soon(0.05))
-        if self._world.happens(self._world.profile.bad_start / 4):
-            raise ReplicaFailed("python cannot be started: Cannot allocate memory")
-        self._pids += 1
-        machine = Machine(self._world, self._is_over, self._pids, order.replica)
-        self.all.append(machine)
-        machine.boot()
-        return _Running(machine)
-
-    def release(self, replica: str) -> None:
-        pass
-
-    def warm_up(self, running: RunningReplica, modules: Sequence[str], log_event: Callable[[str], None]) -> None:
-        pass
-
-    def states(self) -> Sequence[NodeState]:
-        return []
-
-    def cordon(self, name: str, is_cordoned: bool) -> None:
-        pass
-
-    async def close(self) -> None:
-        pass
-
-    def die(self) -> None:
-        """What a killed platform has left is ended by the next one."""
-        for replica in self.all:
-            replica.die("orphan", quietly=True)
-        self.all.clear()
-
-
-class _Running:
+class RunningMachine:
     """A replica's program, as its node offers it."""
 
-    node, how, port, is_own_host = "", "simulated", 8000, False
+    how, port, is_own_host = "simulated", 8000, False
     gpu: str | None = None
     warning: str | None = None
     connect: Connect | None = None
-    lost: asyncio.Future[str] | None = None
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, node: str, lost: asyncio.Future[str] | None) -> None:
+        self.node, self.lost = node, lost
         self._machine, self.changed, self.pid = machine, machine.changed, machine.pid
         self.worker = cast(Any, machine)
         self.addresses = dict[int, Address]()  # none is ever open: it has a worker
@@ -126,12 +67,24 @@ class _Running:
 
 
 class Machine:
-    """A replica: its process and the client of its worker in one."""
+    """A replica: its process and the client of its worker in one.
 
-    def __init__(self, world: World, is_over: Callable[[str], bool], pid: int, name: str) -> None:
+    Args:
+        world: Decides what happens.
+        is_over: Whether the end of a run is recorded.
+        pid: Its process.
+        name: The replica's id.
+        reachable: Set while its node is: else nothing passes, in either direction.
+    """
+
+    def __init__(
+        self, world: World, is_over: Callable[[str], bool], pid: int, name: str, reachable: asyncio.Event
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.pid, self.name = pid, f"replica {name[:6]}"
-        self._world, self._is_over, self._loop = world, is_over, loop
+        self._world, self._is_over, self._loop, self._reachable = world, is_over, loop, reachable
+        self._sending = set[asyncio.Future[None]]()  # the connections of requests that have not arrived
+        self._held = list[Callable[[], None]]()  # what happens once its node is reachable again
         self.concurrency = world.profile.concurrency
         self.phase, self.failure = "loading", None
         self.potassium, self.python, self.modules = "0.5.0", "3.11.0", list[str]()
@@ -154,13 +107,15 @@ class Machine:
 
     def kill(self) -> None:
         self._world.note(self.name, "is killed by the platform")
-        self.die("killed")
+        self._world.faults += 1
+        self._when_reachable(lambda: self.die("killed"))
 
     def signal(self, number: int) -> None:
         if number == signal.SIGKILL:
             self.kill()
 
     async def stop(self, grace: float) -> int:
+        await self._reachable.wait()
         if not self.is_dead and not self.is_hung and not self._running:
             await asyncio.sleep(self._world.soon(0.05))
         elif not self.is_dead:
@@ -174,6 +129,7 @@ class Machine:
         if world.happens(world.profile.bad_start):
             how = world.chance.choice(("dies", "fails", "never"))
             world.note(self.name, f"starts badly: {how}")
+            world.faults += 1
             if how == "dies":
                 self._later(world.soon(1.0), self.die, "at its start")
             elif how == "fails":
@@ -189,22 +145,37 @@ class Machine:
         """Its process ends: its connections break, and its end becomes known, in any order."""
         if self.is_dead or (misbehaves and self._world.healing):
             return
-        self.is_dead = True
         if not quietly:
             self._world.note(self.name, f"dies: {why}")
+            self._world.faults += why not in ("stopped", "killed")
+        self.vanish()
+        if not quietly:
+            self._later(self._world.soon(0.02), _resolve, self._end, -9)
+            self.break_connections()
+
+    def vanish(self) -> None:
+        """It ends, and nothing comes from it any more."""
+        self.is_dead = True
         for execution, _ in self._running.values():
             execution.end = "died"
-        if quietly:
-            return
+
+    def break_connections(self) -> None:
+        """Let the platform see the end of all connections to it, in any order."""
         self._later(self._world.soon(0.02), _resolve, self.lost)
-        self._later(self._world.soon(0.02), _resolve, self._end, -9)
         for _, lost in self._running.values():
             self._later(self._world.soon(0.02), _resolve, lost)
+
+    def resume(self) -> None:
+        """Its node is reachable again."""
+        held, self._held = self._held, []
+        for act in held:
+            act()
 
     def _hang(self) -> None:
         if self.is_dead or self._world.healing:
             return
         self.is_hung = True
+        self._world.faults += 1
         self.is_stopped = self._world.chance.random() < 0.5
         self.lies = not self.is_stopped and self._world.chance.random() < 0.3
         self._world.note(self.name, "is stopped" if self.is_stopped else "hangs, and lies" if self.lies else "hangs")
@@ -217,6 +188,7 @@ class Machine:
 
     def _fail(self) -> None:
         if not self.is_dead:
+            self._world.faults += 1
             self.phase, self.failure = "failed", "init() failed"
             self.changed.set()
             self._later(self._world.soon(0.1), self.die, "init() failed")
@@ -224,17 +196,35 @@ class Machine:
     def _later(self, seconds: float, what: Callable[..., None], *arguments: Any) -> None:
         def act() -> None:
             if not self._world.dead:
-                what(*arguments)
+                self._when_reachable(lambda: what(*arguments))
 
         self._loop.call_later(seconds, act)
+
+    def _when_reachable(self, act: Callable[[], None]) -> None:
+        if self._reachable.is_set():
+            act()
+        else:
+            self._held.append(act)
+
+    async def _pass(self, lost: asyncio.Future[None]) -> None:
+        """Wait until its node is reachable, or a connection breaks."""
+        if not self._reachable.is_set():
+            reachable = asyncio.ensure_future(self._reachable.wait())
+            await asyncio.wait({reachable, lost}, return_when=asyncio.FIRST_COMPLETED)
+            reachable.cancel()
 
     # The client of its worker.
 
     async def close(self) -> None:
         await asyncio.sleep(0)
+        for _, lost in self._running.values():
+            _resolve(lost)
+        for lost in self._sending:
+            _resolve(lost)
 
     async def is_alive(self, timeout: float) -> bool:
-        if self.is_dead or (self.is_hung and not self.lies) or self._world.happens(self._world.profile.flaky_health):
+        is_mute = self.is_dead or (self.is_hung and not self.lies) or not self._reachable.is_set()
+        if is_mute or self._world.happens(self._world.profile.flaky_health):
             await asyncio.sleep(timeout)
             return False
         await asyncio.sleep(min(timeout, self._world.soon(0.01)))
@@ -257,8 +247,10 @@ class Machine:
     ) -> ReplicaResponse:
         world, body = self._world, request.body
         payload = json.loads(body if isinstance(body, bytes) else body.path.read_bytes())
+        lost: asyncio.Future[None] = self._loop.create_future()
         await asyncio.sleep(world.soon(0.002))
-        if self.is_dead:
+        await self._arrive(lost, timeout)
+        if self.is_dead or lost.done():
             if world.chance.random() < 0.5:
                 raise RequestNotDelivered("the worker is gone")
             run_id = dict(request.headers)["x-banana-request-id"]
@@ -267,7 +259,6 @@ class Machine:
         if world.happens(world.profile.busy):
             world.note(self.name, f"is too busy for {payload['name']}")
             raise ReplicaBusy
-        lost: asyncio.Future[None] = self._loop.create_future()
         execution = self._begin(request, payload["name"], lost)
         try:
             async with asyncio.timeout(timeout):
@@ -281,6 +272,17 @@ class Machine:
             execution.end = "cancelled"
             self._end_later(request, payload)
             raise
+
+    async def _arrive(self, lost: asyncio.Future[None], timeout: float) -> None:
+        """Wait for a request to arrive. Raises ResponseTimeout."""
+        self._sending.add(lost)
+        try:
+            async with asyncio.timeout(timeout):
+                await self._pass(lost)
+        except TimeoutError:
+            raise ResponseTimeout from None
+        finally:
+            self._sending.discard(lost)
 
     def _begin(self, request: ReplicaRequest, name: str, lost: asyncio.Future[None]) -> Execution:
         world = self._world
@@ -315,6 +317,7 @@ class Machine:
             await asyncio.wait({lost})
         if self.is_hung or self.is_dead:
             await asyncio.wait({lost})
+        await self._pass(lost)
         if lost.done() or self._world.happens(self._world.profile.death / 5):
             execution.end = "died" if self.is_dead else "lost"
             self._running.pop(id(request), None)

@@ -11,6 +11,8 @@ from typing import Any
 from unittest import mock
 
 from bananastand.platform.errors import StoreError
+from bananastand.platform.replicas.pool import Pool
+from bananastand.platform.replicas.replica import Replica
 from bananastand.platform.scheduling.attempts import BUSY_SECONDS, AttemptResult, AttemptRunner
 from bananastand.platform.scheduling.call_runner import CallRunner
 from bananastand.platform.scheduling.recorder import RETRY_SECONDS
@@ -81,8 +83,26 @@ def _shared_death() -> AbstractContextManager[Any]:
     return mock.patch.object(AttemptRunner, "_lost", count)
 
 
+def _blamed_version() -> AbstractContextManager[Any]:
+    """The loss of a node counts as a failure of the version whose replica ran on it."""
+    record = Pool._record_failure  # pyright: ignore[reportPrivateUsage]
+
+    def blame(self: Any, replica: Any, known: Any) -> None:
+        replica.is_lost = False
+        record(self, replica, known)
+
+    return mock.patch.object(Pool, "_record_failure", blame)
+
+
+def _unnoticed_loss() -> AbstractContextManager[Any]:
+    """A replica takes calls until its connection breaks, though its node is known to be gone."""
+    return mock.patch.object(Replica, "node_lost", None)
+
+
 FAULTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "jammed-replica": _jammed_replica,
     "busy-answer": _busy_answer,
     "shared-death": _shared_death,
+    "blamed-version": _blamed_version,
+    "unnoticed-loss": _unnoticed_loss,
 }

@@ -25,10 +25,10 @@ from bananastand.platform.store.projects import Project, Projects
 from bananastand.platform.store.writer import Writer, _Write  # pyright: ignore[reportPrivateUsage]
 
 from .loop import PowerCut
-from .machines import Machines
+from .nodes import SimulatedNodes
 from .world import World
 
-__all__ = ["SimulatedPlatform", "prepare"]
+__all__ = ["SimulatedPlatform", "SimulatedWriter", "add_live_version", "prepare"]
 
 NAME = "app"
 # Whatever code writes it: an end that is recorded never changes.
@@ -48,16 +48,21 @@ def prepare(data: Path, world: World) -> None:
         NAME, min_replicas=profile.replicas_least, max_replicas=profile.replicas_most,
         inference_timeout=profile.inference_timeout, idle_timeout=5, concurrency=profile.concurrency,
     )  # fmt: skip
+    add_live_version(projects, builds, project)
+    store.close()
+    connection = sqlite3.connect(data / "stand.sqlite")
+    connection.executescript(TRIGGER)
+    connection.close()
+
+
+def add_live_version(projects: Projects, builds: Builds, project: Project) -> None:
+    """Give a project a version that takes its traffic."""
     build = builds.create(project, "simulated")
     for state in ("building", "deploying"):
         builds.move(build, state)
     builds.add_deployment(build, Launch("process", ("python3", "app.py"), "/", python="/usr/bin/python3"))
     builds.move(build, "live")
     projects.point(project, build.id)
-    store.close()
-    connection = sqlite3.connect(data / "stand.sqlite")
-    connection.executescript(TRIGGER)
-    connection.close()
 
 
 class SimulatedPlatform:
@@ -74,14 +79,15 @@ class SimulatedPlatform:
         self._peek = sqlite3.connect(data / "stand.sqlite")
         self.projects, self.builds = Projects(self.store), Builds(self.store)
         self.calls = Calls(self.store, Blobs(data / "bodies"))
-        self.machines = Machines(world, self.is_over)
-        self.pool = Pool(self.settings, self.store.id, self._say, nodes=self.machines)
+        self.nodes = SimulatedNodes(world, self.is_over, profile.nodes, profile.gpus)
+        self.pool = Pool(self.settings, self.store.id, self._say, nodes=self.nodes)
         self.dispatcher = Dispatcher(self.settings, self.calls, self.projects, self.pool)
         self.scaling = ScalingLoop(
             self.settings, self.projects, self.builds, self.pool, self.dispatcher, lambda project: False
         )
         self.dispatcher.set_on_change(self.scaling.notify)
         self.pool.listeners.append(self._replica_changed)
+        self.nodes.listeners.append(lambda: self.scaling.notify(None))
         self.project_id = self.project.id
         self._scaling: asyncio.Task[None] | None = None
 
@@ -92,6 +98,8 @@ class SimulatedPlatform:
 
     async def start(self) -> None:
         """Take up what an earlier life has left, and begin to supervise."""
+        self._world.faults = 0
+        await self.nodes.open()
         await self.calls.sweep()
         taken_up = await self.dispatcher.recover()
         self._world.note("platform", f"starts and takes up {taken_up} calls")
@@ -133,13 +141,13 @@ class SimulatedPlatform:
     def _replica_changed(self, replica: Replica) -> None:
         if replica.state == "ready":
             self.dispatcher.assign(replica.project_id)
-        self.scaling.notify()
+        self.scaling.notify(replica.project_id)
 
     def _make_writer(self, connection: Connection, lock: threading.Lock, database: Path) -> Writer:
-        return _SimulatedWriter(connection, lock, database, self._world, self.written)
+        return SimulatedWriter(connection, lock, database, self._world, self.written)
 
 
-class _SimulatedWriter(Writer):
+class SimulatedWriter(Writer):
     """Writes and syncs on the loop, a little later; the disk fails now and then, and is full for a while."""
 
     def __init__(

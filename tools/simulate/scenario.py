@@ -145,7 +145,7 @@ def _run_life(
         raise Violation("nothing is scheduled any more, and calls have no end") from None
     finally:
         for life in platform:
-            life.machines.die()
+            life.nodes.die()
             if not world.dead or life._peek is not None:  # pyright: ignore[reportPrivateUsage]
                 with contextlib.suppress(Exception):
                     life.close()
@@ -186,10 +186,11 @@ async def _rest(world: World, platform: SimulatedPlatform) -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, SimulatedLoop)
     until = world.now + PATIENCE
-    while platform.calls.unfinished() or any(replica.inflight for replica in platform.pool.replicas.values()):
+    while await platform.calls.unfinished() or any(replica.inflight for replica in platform.pool.replicas.values()):
         if world.now > until:
             check_rest(platform)
-            left = [f"{call.route} ({call.state}, {call.attempts} attempts)" for call in platform.calls.unfinished()]
+            unfinished = await platform.calls.unfinished()
+            left = [f"{call.route} ({call.state}, {call.attempts} attempts)" for call in unfinished]
             raise Violation(f"calls that nobody waits for have no end: {', '.join(left)}")
         await asyncio.sleep(5.0)
     check_rest(platform)

@@ -37,6 +37,12 @@ class Profile:
     repeats: float  # chance of a call to be sent again under its id
     bad_calls: float  # chance of a call to be one that crashes, sticks, or is garbage
     clock_jumps: float
+    nodes: int  # 0 for one machine without GPUs
+    gpus: int  # of each node
+    node_loss: float  # chance of a node to die, every ten seconds or so
+    node_freeze: float
+    node_lies: float  # chance of a node to say that it has room when it has none, or the other way round
+    cordons: float
 
     @classmethod
     def of(cls, chance: random.Random) -> Profile:
@@ -53,6 +59,8 @@ class Profile:
             busy=at_times(0.3), disk_failure=at_times(0.1), disk_outage=at_times(0.02),
             kills=chance.choice((0, 0, 0, 1, 2, 3)), stops=chance.choice((0, 0, 0, 1)), leave=at_times(0.2),
             repeats=at_times(0.5), bad_calls=at_times(0.5), clock_jumps=at_times(0.5),
+            nodes=chance.choice((0, 1, 2, 3)), gpus=chance.choice((1, 1, 2)), node_loss=at_times(0.4),
+            node_freeze=at_times(0.4), node_lies=at_times(0.3), cordons=at_times(0.3),
         )  # fmt: skip
 
 
@@ -79,6 +87,7 @@ class World:
     healing: bool = False  # nothing misbehaves any more
     dead: bool = False  # the platform's process is
     kills: int = 0
+    faults: int = 0  # of replicas, in this life of the platform
     acknowledged: dict[str, str] = field(default_factory=dict)  # call id -> its name
     answers: dict[str, tuple[int, str | None]] = field(default_factory=dict)  # call id -> status and error
     executions: dict[str, list[Execution]] = field(default_factory=dict)  # by run id

@@ -71,11 +71,11 @@ Builder = Callable[[BuildRequest], Awaitable[Launch]]
 
 
 class Deployer:
-    """All builds that are not over. `poke` is called when traffic has moved or a build is over."""
+    """All builds that are not over. `poke` is called with a project's id when a build of it is over."""
 
     def __init__(
         self, settings: Settings, projects: Projects, builds: Builds, pool: Pool, builder: Builder,
-        poke: Callable[[], None],
+        poke: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._settings, self._projects, self._builds = settings, projects, builds
         self._pool, self._builder, self._poke = pool, builder, poke
@@ -217,7 +217,7 @@ class Deployer:
             self._running.pop(build.project_id, None)
             self._current.pop(build.project_id, None)
             self._next()
-            self._poke()
+            self._poke(build.project_id)
 
     async def _build(self, build: Build) -> Deployment:
         build, limit = self._builds.move(build, "building"), self._settings.build_timeout
@@ -298,7 +298,6 @@ class Deployer:
                 replica.drain(f"version {deployment.id[:8]} takes the traffic")
         if trial is not None:
             trial.log_event("takes the traffic")
-        self._poke()
 
     async def _fail(self, build: Build, reason: str) -> Build:
         """Record the reason and, where it is known, what to do."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..build_packs import is_missing
 from ..errors import PlatformError
-from ..launch import Launch
 from ..store.directory import pack
 from ..store.private_files import make_folder
 
@@ -25,10 +23,13 @@ async def rebuild_missing(platform: Platform) -> list[str]:
     found = list[str]()
     for project in platform.projects.list():
         deployment = platform.builds.deployment(project.live) if project.live else None
-        if deployment is None or not await asyncio.to_thread(_is_missing, deployment.launch):
+        if deployment is None or not await asyncio.to_thread(is_missing, deployment.launch):
             continue
         build = platform.builds.get(deployment.id)
         try:
+            if platform.build_packs is not None and await platform.build_packs.has(deployment.id):
+                found.append(f"{project.name} has its files in the store of blobs: its first replica restores them")
+                continue
             again = await _build_again(platform, project, build)
         except (PlatformError, OSError) as error:
             found.append(f"{project.name} has lost its files and cannot be built again: {error}")
@@ -48,12 +49,3 @@ async def _build_again(platform: Platform, project: Project, build: Build) -> st
         builder=build.builder, as_of=build.as_of, archive=archive,
     )  # fmt: skip
     return f"build {new_build.id}"
-
-
-def _is_missing(launch: Launch) -> bool:
-    if launch.kind != "process":
-        return False
-    python = launch.python or ""
-    if "/" in python and not os.path.exists(python):
-        return True
-    return launch.root is not None and not Path(launch.workdir).is_dir()

@@ -39,6 +39,7 @@ from . import serializers
 from .disk import add_disk_routes
 from .errors import error_response, json_error
 from .headers import app_target
+from .nodes import add_node_routes
 from .proxy import pass_on, read_body
 
 __all__ = ["CALL", "PREFIX", "authorise", "call_handler", "platform_api"]
@@ -177,6 +178,7 @@ def platform_api(platform: Platform) -> FastAPI:
         return {"revoked": id, "at": time.time()}
 
     add_disk_routes(app, platform, PREFIX)
+    add_node_routes(app, platform, PREFIX)
     return app
 
 

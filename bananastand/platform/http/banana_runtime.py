@@ -32,7 +32,7 @@ from ..scheduling.pending_call import PendingCall
 from ..store.builds import FINAL_STATES, Build
 from ..store.logs import iso
 from ..store.private_files import open_private
-from ..store.projects import Project
+from ..store.projects import MAX_REPLICAS, Project
 from ..store.storable import check_text
 
 __all__ = ["PlatformRuntime"]
@@ -95,8 +95,8 @@ class PlatformRuntime:
             email="local@localhost",
             plan="self-hosted",
             created_at=self._began,
-            max_replicas=10,
-            concurrent_builds=2,
+            max_replicas=MAX_REPLICAS,
+            concurrent_builds=self._platform.settings.builds_at_once,
             api_keys=len(self._platform.keys.ids),
         )
 

@@ -81,6 +81,7 @@ class StatusPage:
             "projects": projects,
             "address": address,
             "replicas": len(self._platform.pool.replicas),
+            "nodes": self._platform.pool.nodes.states(),
             "running": sum(state.running for state in projects),
             "waiting": sum(state.waiting for state in projects),
             "uptime": time.time() - self._platform.began,

@@ -163,7 +163,7 @@ class LocalMachine:
         self._warm = {version: start for version, start in self._warm.items() if self._fork_servers.is_known(start)}
         return [
             NodeState(
-                name=host.node(),
+                name="",
                 address="127.0.0.1",
                 labels=self._labels,
                 gpus=len(self._gpus),
@@ -176,9 +176,9 @@ class LocalMachine:
         ]
 
     def cordon(self, name: str, is_cordoned: bool) -> None:
-        """Start no further replicas, or allow them again. Raises NotFound for another name."""
-        if name != host.node():
-            raise NotFound(f"there is no node {name[:100]}; this machine is {host.node()}")
+        """Start no further replicas, or allow them again. Raises NotFound for a name that is not this machine's."""
+        if name not in ("", host.node()):
+            raise NotFound(f"there is no node {name[:100]}: the only one is this machine, {host.node()}")
         self._is_cordoned = is_cordoned
         for listener in self.listeners:
             listener()

@@ -10,9 +10,11 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
@@ -68,10 +70,20 @@ def find_orphans(platform: str) -> Iterator[int]:
 
 def _find_by_variable(name: str, value: str | None) -> Iterator[int]:
     """Yield the ids of other processes that have a value in their environment."""
+    if value is None:
+        return
+    mark = os.fsencode(f"{name}={value}")
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):  # it has ended, or is another user's
-            if process.pid != os.getpid() and process.environ().get(name) == value is not None:
+            if process.pid != os.getpid() and mark in _environment(process):
                 yield process.pid
+
+
+def _environment(process: psutil.Process) -> list[bytes]:
+    """Return NAME=VALUE of each variable. A program that sets its title leaves gaps, at which psutil stops to read."""
+    if sys.platform == "linux":
+        return Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+    return [os.fsencode(f"{name}={value}") for name, value in process.environ().items()]
 
 
 def _remove_containers(platform: str) -> list[str]:

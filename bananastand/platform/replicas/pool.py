@@ -78,13 +78,17 @@ class Pool:
         """Return a project's replicas, oldest first."""
         return list(self._by_project.get(project_id, {}).values())
 
+    def resources(self, project: Project) -> Resources:
+        """Return what a replica of a project takes of its node."""
+        return project.resources(self._settings.memory_mb)
+
     def room(self, project: Project) -> int | None:
         """Return how many further replicas of a project there is room for now; None for any number."""
-        return self.nodes.room_for(self._resources(project))
+        return self.nodes.room_for(self.resources(project))
 
     def why_never(self, project: Project) -> str | None:
         """Return why no node could run a replica of a project; None where one could."""
-        return self.nodes.why_never(self._resources(project))
+        return self.nodes.why_never(self.resources(project))
 
     def live_replicas(self, project: Project) -> list[Replica]:
         """Return the replicas of the project's live version, oldest first."""
@@ -112,7 +116,7 @@ class Pool:
             project.host,
             project.concurrency,
             deployment.secrets,
-            self._resources(project),
+            self.resources(project),
             may_share_gpu=share,
         )
         if not self.nodes.reserve(order):
@@ -204,6 +208,3 @@ class Pool:
         """Have a fork server for the version's next replicas."""
         if replica.worker is not None and replica.running is not None:
             self.nodes.warm_up(replica.running, replica.worker.modules, replica.log_event)
-
-    def _resources(self, project: Project) -> Resources:
-        return project.resources(self._settings.memory_mb)

@@ -21,16 +21,13 @@ def next_assignment(waiting: Iterable[PendingCall], replicas: Sequence[Replica])
         waiting: The calls of a project's queue.
         replicas: The replicas of its live version, oldest first.
     """
-    available = [replica for replica in replicas if replica.free_capacity]
     reserved: Replica | None = None
     for pending in waiting:
-        if not available:
+        replica = _least_busy(replicas, reserved)
+        if replica is None:
             return None
-        if not pending.alone:
-            return pending, min(available, key=_load)
-        idle = [replica for replica in available if replica.is_idle]
-        if idle:
-            return pending, idle[0]
+        if not pending.alone or not replica.inflight:
+            return pending, replica
         if reserved is None:
             busy = [
                 replica
@@ -38,8 +35,21 @@ def next_assignment(waiting: Iterable[PendingCall], replicas: Sequence[Replica])
                 if replica.state == "ready" and not replica.is_exclusive and not replica.is_dying
             ]
             reserved = min(busy, key=_load, default=None)
-            available = [replica for replica in available if replica is not reserved]
     return None
+
+
+def _least_busy(replicas: Sequence[Replica], reserved: Replica | None) -> Replica | None:
+    """Return the replica with the fewest calls that takes another one, the oldest of several; None if none does."""
+    best: Replica | None = None
+    for replica in replicas:
+        # The counts come first: they rule most replicas out, and `free_capacity` looks at much more.
+        if replica.inflight >= (replica.concurrency if best is None else best.inflight) or replica is reserved:
+            continue
+        if replica.free_capacity:
+            if not replica.inflight:
+                return replica
+            best = replica
+    return best
 
 
 def _load(replica: Replica) -> int:

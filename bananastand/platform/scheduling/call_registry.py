@@ -32,7 +32,9 @@ class CallRegistry:
 
     def queue(self, project_id: str) -> ProjectQueue:
         """Return the queue of a project."""
-        return self.queues.setdefault(project_id, ProjectQueue())
+        if (queue := self.queues.get(project_id)) is None:
+            queue = self.queues[project_id] = ProjectQueue()
+        return queue
 
     def get(self, call_id: str) -> PendingCall | None:
         """Return the pending call of that id."""

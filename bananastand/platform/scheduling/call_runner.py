@@ -36,7 +36,8 @@ class CallRunner:
     """Runs the calls of a registry in the replicas of a pool.
 
     Attributes:
-        on_change: Called when a call was queued or has left its replica, with whether calls wait.
+        on_change: Called with a project's id when a call was queued, handed to a replica or has left it, and with
+            whether calls wait.
         recorder: Records how calls end.
         is_closing: Whether no further call is assigned.
     """
@@ -54,14 +55,14 @@ class CallRunner:
         self._registry, self._tasks = registry, tasks
         self._attempts = AttemptRunner(settings, calls, pool)
         self.recorder = Recorder(calls, projects)
-        self.on_change: Callable[[bool], None] = lambda calls_wait: None
+        self.on_change: Callable[[str, bool], None] = lambda project_id, calls_wait: None
         self.is_closing = False
 
     def dispatch(self, project_id: str) -> None:
         """Assign waiting calls, and let the autoscaler know that something has changed."""
         self.assign(project_id)
         queue = self._registry.queues.get(project_id)
-        self.on_change(queue is not None and bool(queue.waiting))
+        self.on_change(project_id, queue is not None and bool(queue.waiting))
 
     def free_replica(self, project: Project, pending: PendingCall) -> Replica | None:
         """Return the replica that a new call would be handed to now; None where it would wait."""
@@ -98,6 +99,7 @@ class CallRunner:
         queue.running[pending.call.id] = pending
         queue.last_served = time.monotonic()
         self._tasks.start(self._run(project, queue, pending, replica))
+        self.on_change(project.id, False)
 
     async def _run(self, project: Project, queue: ProjectQueue, pending: PendingCall, replica: Replica) -> None:
         """Make one attempt, from its lease to the moment at which the replica is free again, and record the end."""
@@ -169,7 +171,9 @@ class CallRunner:
 
     async def _record(self, pending: PendingCall, outcome: CallOutcome, seconds: float) -> None:
         outcome = await self.recorder.record(pending, outcome)
-        if (queue := self._registry.queues.get(pending.call.project_id)) is not None:
+        queue = self._registry.queues.get(pending.call.project_id)
+        if queue is not None and pending.call.id in queue.isolated:
             queue.isolated.discard(pending.call.id)
+            self.on_change(pending.call.project_id, bool(queue.waiting))
         self._registry.drop(pending)
         self.recorder.report(pending, outcome, seconds)

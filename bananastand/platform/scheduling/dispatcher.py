@@ -54,8 +54,8 @@ class Dispatcher:
         self.on_end = self._runner.recorder.on_end
         self._is_stopping = False
 
-    def set_on_change(self, on_change: Callable[[bool], None]) -> None:
-        """Have `on_change` called when a call was queued or has left its replica, with whether calls wait."""
+    def set_on_change(self, on_change: Callable[[str, bool], None]) -> None:
+        """Have `on_change` called when a call was queued or has left its replica; see `CallRunner.on_change`."""
         self._runner.on_change = on_change
 
     @property
@@ -193,20 +193,21 @@ class Dispatcher:
         with suppress(ValueError):
             queue.waiting.remove(pending)
             self._runner.end(pending, outcome)
+            self._runner.on_change(pending.call.project_id, False)
         return True
 
     def assign(self, project_id: str) -> None:
         """Hand the waiting calls of a project to its free replicas."""
         self._runner.assign(project_id)
 
-    def expire(self) -> float | None:
-        """End the calls that have waited too long; return when the next may have, on the monotonic clock."""
-        limit = self._settings.queue_timeout
-        for queue in self.queues.values():
-            for pending in queue.take_expired(time.monotonic(), limit):
-                self._runner.end(pending, outcomes.never_served(limit))
-        oldest = [queue.oldest for queue in self.queues.values() if queue.oldest is not None]
-        return min(oldest) + limit if oldest else None
+    def expire(self, project_id: str) -> float | None:
+        """End a project's calls that have waited too long; return when the next may have, on the monotonic clock."""
+        queue, limit = self.queues.get(project_id), self._settings.queue_timeout
+        if queue is None:
+            return None
+        for pending in queue.take_expired(time.monotonic(), limit):
+            self._runner.end(pending, outcomes.never_served(limit))
+        return None if queue.oldest is None else queue.oldest + limit
 
     def fail_waiting(self, project_id: str, outcome: CallOutcome) -> None:
         """End all calls that wait in a project's queue."""

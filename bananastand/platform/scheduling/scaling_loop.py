@@ -9,14 +9,16 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from ..errors import PlatformError
-from ..nodes import Resources
+from ..nodes import Resources, has_labels
 from ..replicas.pool import Pool
 from ..settings import Settings
 from ..store.builds import Builds
 from ..store.projects import Project, Projects
 from . import outcomes
-from .autoscaler import Demand, ReplicaState, decide
+from .autoscaler import Autoscaler
+from .demand import Demand, ReplicaState
 from .dispatcher import Dispatcher
+from .ranking import Ranking
 
 __all__ = ["ScalingLoop"]
 
@@ -28,6 +30,8 @@ CALM_SECONDS = 0.05  # until it looks at a change for which no call waits: calls
 
 class ScalingLoop:
     """Starts and drains replicas, and ends calls that no replica will ever take.
+
+    It looks at the projects that have changed and at those for which something falls due.
 
     Args:
         settings: The platform's.
@@ -53,11 +57,19 @@ class ScalingLoop:
         self._settings, self._projects, self._builds = settings, projects, builds
         self._pool, self._dispatcher, self._is_building = pool, dispatcher, is_building
         self._changed = asyncio.Event()
+        self._look_at_all()
         self._timer: asyncio.TimerHandle | None = None
         self.runs = 0
 
-    def notify(self, is_urgent: bool = True) -> None:
-        """Note that something has changed: the loop runs again, at once or within CALM_SECONDS."""
+    def notify(self, project_id: str | None, is_urgent: bool = True) -> None:
+        """Note that something has changed: the loop runs again, at once or within CALM_SECONDS.
+
+        Args:
+            project_id: The project that has changed; None where there is room for more or fewer replicas.
+            is_urgent: Whether calls may wait for the change.
+        """
+        if project_id is not None:
+            self._changed_projects.add(project_id)
         if is_urgent:
             self._changed.set()
         elif self._timer is None and not self._changed.is_set():
@@ -73,28 +85,42 @@ class ScalingLoop:
             self.runs += 1
             try:
                 wake = self._apply()
-            except PlatformError as error:
-                log.error("the autoscaler waits: %s", error)
-                wake = time.monotonic() + RETRY_SECONDS
-            except Exception:
-                log.exception("the autoscaler failed")
+            except Exception as error:
+                if isinstance(error, PlatformError):
+                    log.error("the autoscaler waits: %s", error)
+                else:
+                    log.exception("the autoscaler failed")
+                self._look_at_all()
                 wake = time.monotonic() + RETRY_SECONDS
             with suppress(TimeoutError):
                 async with asyncio.timeout(None if wake is None else max(0.0, wake - time.monotonic())):
                     await self._changed.wait()
 
+    def _look_at_all(self) -> None:
+        """Forget what was decided, and decide for every project."""
+        self._autoscaler = Autoscaler(self._settings.scale_wait)
+        self._expiries = Ranking()  # projects by the moment at which their first waiting call has waited too long
+        self._needs = dict[str, Resources]()
+        self._changed_projects = {project.id for project in self._projects.list()}
+
     def _apply(self) -> float | None:
         """Decide and apply; return when to run again, on the monotonic clock."""
-        projects = self._projects.list()
-        for project in projects:
-            self._dispatcher.assign(project.id)
-            self._end_hopeless_calls(project)
-        due = self._dispatcher.expire()
-        now = time.monotonic()
-        demands = [self._demand(project) for project in projects if project.live is not None]
-        room, used = self._pool.nodes.room_for(Resources()), len(self._pool.replicas)
-        gpus = None if room is None else used + room
-        decision = decide(demands, now, gpus=gpus, used=used, scale_wait=self._settings.scale_wait)
+        now, demands = time.monotonic(), list[Demand]()
+        changed, self._changed_projects = self._changed_projects, set[str]()
+        for id in sorted(changed.union(self._expiries.up_to(now), self._autoscaler.due(now))):
+            project = self._projects.get(id)
+            if project is not None:
+                self._dispatcher.assign(id)
+                self._end_hopeless_calls(project)
+            self._expiries.place(id, self._dispatcher.expire(id))
+            if project is not None and project.live is not None:
+                demands.append(self._demand(project))
+            else:
+                self._autoscaler.forget(id)
+        decision = self._autoscaler.decide(demands, time.monotonic(), self._room, self._suits)
+        for replica in decision.stops:
+            self._changed_projects.add(self._pool.replicas[replica].project_id)
+        self._changed_projects.update(decision.starts)
         for replica, reason in decision.stops.items():
             self._pool.replicas[replica].drain(reason)
         for id in decision.starts:
@@ -102,8 +128,21 @@ class ScalingLoop:
             deployment = self._builds.deployment(project.live) if project is not None and project.live else None
             if project is not None and deployment is not None:
                 self._pool.start(project, deployment)
-        moments = [moment for moment in (due, decision.wake) if moment is not None]
-        return min(moments, default=None)
+        if (soonest := self._expiries.lowest) is not None:
+            decision.wake_at(soonest[0])
+        return decision.wake
+
+    def _room(self, needs: str) -> int | None:
+        """Return how many replicas with such needs may be started; None for any number."""
+        return self._pool.nodes.room_for(self._needs.get(needs, Resources()))
+
+    def _suits(self, replica_id: str, needs: str) -> bool:
+        """Return whether the end of a replica makes room for one with such needs."""
+        replica, requested = self._pool.replicas.get(replica_id), self._needs.get(needs, Resources())
+        if replica is None or replica.order.resources == requested or not requested.labels:
+            return replica is not None
+        labels = next((node.labels for node in self._pool.nodes.states() if node.name == replica.node), {})
+        return has_labels(labels, requested.labels)
 
     def _end_hopeless_calls(self, project: Project) -> None:
         """End the waiting calls that no replica will ever take."""
@@ -130,6 +169,8 @@ class ScalingLoop:
             if replica.deployment.id == project.live and not replica.is_moving
         )
         concurrency = self._builds.concurrency_of(project)
+        resources = self._pool.resources(project)
+        self._needs[needs := repr(resources)] = resources
         unused_slots = len(queue.isolated) * (concurrency - 1)  # a call that is tried alone has a replica to itself
         return Demand(
             project=project.id,
@@ -143,4 +184,5 @@ class ScalingLoop:
             last_served=queue.last_served,
             rests_until=failing.retry_at if failing is not None else 0.0,
             replicas=replicas,
+            needs=needs,
         )

@@ -17,7 +17,7 @@ from . import tables
 from .resource_settings import RESOURCE_CHECKS
 from .store import Store
 
-__all__ = ["SETTINGS", "Project", "Projects", "check_settings"]
+__all__ = ["MAX_REPLICAS", "SETTINGS", "Project", "Projects", "check_settings"]
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")  # matches every slug that Banana assigned
 SETTINGS: dict[str, Any] = {  # with the defaults of Banana's own page
@@ -32,9 +32,10 @@ SETTINGS: dict[str, Any] = {  # with the defaults of Banana's own page
     "memory_mb": None,
     "labels": "",
 }
+MAX_REPLICAS = 10_000  # of a project, and what benchmarks/swarm.py measures in all
 MAXIMUM = {
-    "min_replicas": 64,
-    "max_replicas": 64,
+    "min_replicas": MAX_REPLICAS,
+    "max_replicas": MAX_REPLICAS,
     "inference_timeout": 86_400,
     "idle_timeout": 604_800,
     "concurrency": 64,

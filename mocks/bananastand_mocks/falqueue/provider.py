@@ -23,7 +23,7 @@ from .webhooks import WebhookSender, get_webhook_keys
 
 __all__ = ["FalQueueProvider"]
 
-ANONYMOUS = frozenset({"get_media", "put_media", "get_webhook_keys"})
+ANONYMOUS = frozenset({"get_media", "put_media", "put_part", "complete_multipart_upload", "get_webhook_keys"})
 
 
 class FalQueueProvider(Provider):
@@ -49,6 +49,10 @@ class FalQueueProvider(Provider):
         "cancel": queue.cancel,
         "run": queue.run,
         "initiate_upload": storage.initiate_upload,
+        "initiate_multipart_upload": storage.initiate_multipart_upload,
+        "create_multipart_upload": storage.create_multipart_upload,
+        "put_part": storage.put_part,
+        "complete_multipart_upload": storage.complete_multipart_upload,
         "put_media": storage.put_media,
         "create_upload_token": storage.create_upload_token,
         "upload_file": storage.upload_file,

@@ -26,6 +26,7 @@ PERIOD = 0.02  # seconds between two looks of a stream
 STEP = 4.0  # seconds that a stream moves the clock of a world with auto_advance between two looks
 KEEP_ALIVE = 15.0  # seconds without an event, after which a stream sends a comment
 FOLDERS = ("run/", "rest/", "media/")  # below which the mock has fal's other hosts
+STREAM = "/stream"
 YES = ("1", "true", "yes", "on")
 
 Parameters = dict[str, Any]
@@ -83,13 +84,28 @@ def cancel(world: World, parameters: Parameters, runner: RequestRunner) -> ApiRe
 
 
 async def run(world: World, parameters: Parameters, body: Any, call: ApiCall, runner: RequestRunner) -> ApiResponse:
-    """Run a model and return its output, or its error. Raises ProviderError: unknown_application, unknown_route."""
-    model = _require_model(world, parameters["model_id"])
-    if model.removeprefix(application_of(model)).endswith("/stream"):
-        raise ProviderError("unknown_route")  # a stream of outputs
-    row = new_request(world, model, body)
+    """Run a model and return its output or its error; with /stream behind its id the output comes in events.
+
+    Raises:
+        ProviderError: unknown_application, unknown_route.
+    """
+    path = parameters["model_id"].removesuffix("/")
+    is_stream = path.removeprefix(application_of(path)).endswith(STREAM)
+    row = new_request(world, _require_model(world, path.removesuffix(STREAM) if is_stream else path), body)
     await runner.run(world, row)
-    return await _result(row, media_base(call))
+    answer = await _result(row, media_base(call))
+    if is_stream and answer.status == 200:
+        headers = {**answer.headers, "cache-control": "no-cache"}
+        return ApiResponse(b"", 200, headers, "text/event-stream", _outputs(answer.body))
+    return answer
+
+
+async def _outputs(output: dict[str, Any]) -> AsyncGenerator[bytes]:
+    """An output as events: one for each picture, with those before it."""
+    pictures = output.get("images", ())
+    for count in range(1, len(pictures)):
+        yield b"data: " + dump({**output, "images": pictures[:count]}) + b"\n\n"
+    yield b"data: " + dump(output) + b"\n\n"
 
 
 async def _result(row: Row, base: str) -> ApiResponse:

@@ -18,8 +18,10 @@ __all__ = [
     "application_of",
     "find_request",
     "iso",
+    "join_parts",
     "requests",
     "setting",
+    "store_part",
     "store_request",
     "store_upload",
     "uploads",
@@ -27,7 +29,7 @@ __all__ = [
 
 REQUESTS, UPLOADS = "falqueue.requests", "falqueue.uploads"
 MOST_REQUESTS = 10_000  # then the oldest completed one is forgotten
-UPLOAD_BYTES = 128 * 2**20  # of all uploads together; then the oldest are forgotten
+UPLOAD_BYTES = 256 * 2**20  # of all uploads together; then the oldest are forgotten
 NAMESPACES = ("workflows", "comfy")  # whose application has a third part
 SETTINGS: dict[str, Any] = {
     "falqueue.seconds": [0.0, 0.0],  # in the queue, and on the runner
@@ -91,13 +93,38 @@ def uploads(world: World) -> dict[str, Row]:
 
 def store_upload(world: World, path: str, content: bytes) -> None:
     """Store the bytes of an upload; the oldest uploads make room for them."""
-    rows = uploads(world)
-    for other in list(rows):
-        used = sum(len(blob) for name, blob in world.blobs.items() if name.startswith("falqueue/"))
-        if used + len(content) <= UPLOAD_BYTES:
-            break
-        world.blobs.pop(f"falqueue/{other}", None)
-        if other != path:
-            del rows[other]
-    rows[path]["received"] = True
+    _make_room(world, path, len(content))
+    uploads(world)[path]["received"] = True
     world.blobs[f"falqueue/{path}"] = content
+
+
+def store_part(world: World, path: str, number: int, content: bytes) -> None:
+    """Store a part of an upload. Raises ProviderError: too_large."""
+    parts = uploads(world)[path]["parts"]
+    if sum(size for other, size in parts.items() if other != str(number)) + len(content) > UPLOAD_BYTES:
+        raise ProviderError("too_large", f"an upload has at most {UPLOAD_BYTES >> 20} MB")
+    _make_room(world, path, len(content))
+    parts[str(number)] = len(content)
+    world.blobs[f"falqueue/{path}/{number}"] = content
+
+
+def join_parts(world: World, path: str, numbers: list[int]) -> None:
+    """Make the parts of an upload its content."""
+    upload = uploads(world)[path]
+    content = b"".join(world.blobs[f"falqueue/{path}/{number}"] for number in numbers)
+    for number in upload["parts"]:
+        world.blobs.pop(f"falqueue/{path}/{number}", None)
+    upload["parts"] = {}
+    store_upload(world, path, content)
+
+
+def _make_room(world: World, path: str, size: int) -> None:
+    """Forget the oldest other uploads until so many bytes fit."""
+    rows = uploads(world)
+    for other in [other for other in rows if other != path]:
+        used = sum(len(blob) for name, blob in world.blobs.items() if name.startswith("falqueue/"))
+        if used + size <= UPLOAD_BYTES:
+            return
+        for part in ("", *(f"/{number}" for number in rows[other].get("parts", ()))):
+            world.blobs.pop(f"falqueue/{other}{part}", None)
+        del rows[other]

@@ -24,6 +24,7 @@ from .answers import Answers, preferences
 from .document import DocumentError, compile_contract, read_document
 from .errors import refusal
 from .listing import list_page
+from .patching import JSON_PATCH
 from .requests import check_type, credential_of, read_form, regroup_query
 from .roles import Collection, Role, find_roles
 from .schema_shapes import Shapes, json_media
@@ -136,6 +137,8 @@ class OpenApiProvider(Provider):
         if role.kind == "list":
             return list_page(call, collection, self._store, self._shapes, self._answers)
         body = call.body if isinstance(call.body, dict) else {}
+        if role.kind == "change" and call.headers.get("content-type", "").lower().startswith(JSON_PATCH):
+            return self._with_resource(call, collection, self._store.patch(call, collection, call.body), is_new=False)
         act = {
             "create": partial(self._store.create, body=body),
             "replace": partial(self._store.replace, body=body),

@@ -10,6 +10,7 @@ from typing import Any
 from bananastand.contracts.errors import ProviderError
 
 from ..kernel.call import ApiCall
+from .patching import apply_patch
 from .roles import Collection
 from .schema_shapes import Shapes
 
@@ -104,6 +105,25 @@ class Store:
         changed = self._overlay(collection, resource, body)
         if collection.id_field is not None and collection.id_field in resource:
             changed[collection.id_field] = resource[collection.id_field]
+        resource.clear()
+        resource.update(changed)
+        self._stamp(call, collection, resource, CHANGED)
+        return resource
+
+    def patch(self, call: ApiCall, collection: Collection, operations: Any) -> Resource:
+        """Change a resource as a JSON Patch says (RFC 6902); fields that are only read stay as they are.
+
+        Raises:
+            ProviderError: not_found; violation, where the patch is wrong; conflict, where a `test` in it fails.
+        """
+        resource = self.read(call, collection)
+        patched = apply_patch(resource, operations)
+        properties = self._shapes.properties(collection.schema)
+        fixed = {name for name in resource if self._shapes.flat(properties.get(name, {})).get("readOnly")}
+        if collection.id_field is not None:
+            fixed.add(collection.id_field)
+        changed = self._overlay(collection, {}, {name: value for name, value in patched.items() if name not in fixed})
+        changed |= {name: resource[name] for name in fixed if name in resource}
         resource.clear()
         resource.update(changed)
         self._stamp(call, collection, resource, CHANGED)

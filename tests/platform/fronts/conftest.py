@@ -1,4 +1,4 @@
-"""A PostgreSQL server for the tests of fronts, and a witness of its own: it counts how often each call ended."""
+"""A database for each module of tests, and a witness in it that counts how often each call ended."""
 
 from __future__ import annotations
 
@@ -7,20 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from ends import Ends
-from postgres_server import PostgresServer
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[PostgresServer]:
-    running = PostgresServer()
-    yield running
-    running.close()
+from postgresql import PostgresServer
 
 
 @pytest.fixture(scope="module")
-def database(server: PostgresServer) -> str:
-    """The address of a new database."""
-    return server.create()
+def database(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of a new database."""
+    with postgres_server.database() as url:
+        yield url
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from websockets.typing import Subprotocol
 from servers import free_port
 from several_fronts import FrontProcess, Fronts, wait_for
 
-pytestmark = pytest.mark.needs("initdb")
+pytestmark = pytest.mark.needs("postgres")
 CALL = "/stand/v1/projects/app/call"
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.fronts import measure
-from postgres_server import PostgresServer
+from postgresql import PostgresServer
 
-pytestmark = [pytest.mark.needs("initdb"), pytest.mark.slow]
+pytestmark = [pytest.mark.needs("postgres"), pytest.mark.slow]
 
 
-def test_each_call_ends_once_however_often_the_active_front_is_lost(server: PostgresServer) -> None:
-    report = measure(server.url().rpartition("/")[0], 3000, 8)
+def test_each_call_ends_once_however_often_the_active_front_is_lost(postgres_server: PostgresServer) -> None:
+    report = measure(postgres_server.url("postgres").rpartition("/")[0], 3000, 8)
 
     assert report["failed"] == []
     assert (report["answered"], report["ended_once"], report["ended_twice"]) == (3000, 3000, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,30 +11,33 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from postgres_server import PostgresServer
+from postgresql import PostgresServer
 from several_fronts import FrontProcess, Fronts, wait_for
 
-pytestmark = pytest.mark.needs("initdb")
+pytestmark = pytest.mark.needs("postgres")
 CALL = "/stand/v1/projects/app/call/"
 
 
 @pytest.fixture(scope="module")
 def own_server() -> Iterator[PostgresServer]:
     """A server that these tests stop."""
-    running = PostgresServer()
-    yield running
-    running.close()
+    with tempfile.TemporaryDirectory(prefix="postgres-", dir="/tmp") as folder:
+        running = PostgresServer(Path(folder))
+        running.start()
+        yield running
+        running.stop()
 
 
 @pytest.fixture(scope="module")
 def fronts(own_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fronts]:
-    running = Fronts(tmp_path_factory.mktemp("fronts"), own_server.create())
-    try:
-        running.deploy(running.all[0])
-        running.add_standby()
-        yield running
-    finally:
-        running.close()
+    with own_server.database() as url:
+        running = Fronts(tmp_path_factory.mktemp("fronts"), url)
+        try:
+            running.deploy(running.all[0])
+            running.add_standby()
+            yield running
+        finally:
+            running.close()
 
 
 def epoch(fronts: Fronts) -> int:
@@ -52,7 +57,7 @@ def test_fronts_outlive_a_restart_of_the_database_with_the_same_one_active(
     assert works(standby)
     (replica,) = active.http.get("/stand/v1/projects/app/replicas").json()["replicas"]
 
-    own_server.stop(immediately=True)
+    own_server.stop(signal.SIGQUIT)
     wait_for(lambda: active.health()["database"] != "connected" and standby.health()["database"] != "connected")
     assert active.http.get("/healthz").status_code == 503
     refused = standby.http.post(CALL, json={"n": 1})

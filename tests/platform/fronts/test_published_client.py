@@ -12,7 +12,7 @@ import pytest
 from sdk_packages import INPUTS, PythonSdks
 from several_fronts import FrontProcess, Fronts, wait_for
 
-pytestmark = pytest.mark.needs("initdb", "uv")
+pytestmark = pytest.mark.needs("postgres", "uv")
 VERSION = "6.3.0"
 CALLS = """
 import json, sys, time

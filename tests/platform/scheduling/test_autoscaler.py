@@ -1,10 +1,11 @@
-"""The autoscaler's decisions: a function, looked at from outside, without a replica."""
+"""The autoscaler's decisions for some projects, without a replica."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from bananastand.platform.scheduling.autoscaler import Decision, Demand, ReplicaState, decide
+from bananastand.platform.scheduling.autoscaler import Autoscaler
+from bananastand.platform.scheduling.demand import Decision, Demand, ReplicaState
 
 NOW = 1000.0
 
@@ -22,7 +23,8 @@ def ready(id: str, inflight: int = 0, idle_since: float = NOW) -> ReplicaState:
 
 def decided(*demands: Demand, gpus: int | None = None, used: int | None = None) -> Decision:
     replicas = sum(len(demand.replicas) for demand in demands)
-    return decide(demands, NOW, gpus=gpus, used=replicas if used is None else used, scale_wait=1.0)
+    room = None if gpus is None else gpus - (replicas if used is None else used)
+    return Autoscaler(scale_wait=1.0).decide(demands, NOW, lambda needs: room)
 
 
 def test_nothing_wanted_is_nothing_done_and_nothing_to_wait_for() -> None:
@@ -135,3 +137,22 @@ def test_an_idle_replica_gives_way_where_a_card_is_shared() -> None:
 
     assert list(decided(old, new, gpus=1).stops) == ["r1"]
     assert decided(old, new, gpus=2).stops == {}
+
+
+def test_free_nodes_go_to_the_projects_that_fit_them() -> None:
+    first = demand("a", waiting=1, oldest=NOW - 3, needs="a100")
+    second = demand("b", waiting=1, oldest=NOW - 1, needs="t4")
+    room = {"a100": 0, "t4": 2}
+
+    assert Autoscaler(scale_wait=1.0).decide((first, second), NOW, room.get).starts == ["b"]
+
+
+def test_the_replica_that_gives_way_is_on_a_node_that_fits() -> None:
+    elsewhere = demand("a", last_served=NOW - 100, replicas=(ready("on a t4"),))
+    fitting = demand("b", last_served=NOW - 1, replicas=(ready("on an a100"),))
+    hungry = demand("c", waiting=1, oldest=NOW, needs="a100")
+    decision = Autoscaler(scale_wait=1.0).decide(
+        (elsewhere, fitting, hungry), NOW, lambda needs: 0, lambda replica, needs: replica.endswith(needs)
+    )
+
+    assert list(decision.stops) == ["on an a100"]

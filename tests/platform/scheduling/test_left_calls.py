@@ -35,7 +35,9 @@ async def test_a_call_whose_caller_leaves_before_it_is_acknowledged_is_cancelled
         with pytest.raises(asyncio.CancelledError):
             await call
     await stand.store.write(lambda connection: None)  # what was asked for before is written
-    await until(lambda: stand.calls.unfinished() == [] and not stand.dispatcher.queue(project.id).waiting)
+    await until(lambda: not stand.dispatcher.queue(project.id).waiting)
+    while await stand.calls.unfinished():
+        await asyncio.sleep(0.02)
 
 
 async def test_a_call_with_a_request_id_is_done_though_its_caller_left_before_it_was_acknowledged(
@@ -100,6 +102,6 @@ async def test_no_late_lease_and_no_late_return_to_the_queue_changes_an_end(stan
     await stand.calls.lease(call, "a replica", 30.0)
     stand.calls.requeue(call, counted=False)
     await stand.calls.finish(call, outcomes.CANCELLED, project.model_key)
-    recorded = stand.calls.find(call.id)
+    recorded = await stand.calls.find(call.id)
     assert recorded is not None
     assert (recorded.state, recorded.status, recorded.error) == ("succeeded", 200, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import cast
 
@@ -12,7 +12,9 @@ import pytest
 
 from bananastand.platform.draining import drain_node
 from bananastand.platform.errors import NotFound
+from bananastand.platform.nodes import P
 from bananastand.platform.platform import Platform
+from bananastand.platform.replicas.websocket_client import close_websocket, open_websocket
 from bananastand.platform.scheduling.pending_call import PendingCall
 from bananastand.platform.store.projects import Project
 from fake_nodes import FakeNodes
@@ -139,3 +141,22 @@ async def test_a_drained_node_keeps_its_replica_until_another_takes_its_place(cl
 async def test_an_unknown_node_cannot_be_drained(cluster: Platform) -> None:
     with pytest.raises(NotFound, match="there is no node n9"):
         drain_node(cluster.pool, cluster.projects, "n9")
+
+
+async def test_a_websocket_is_opened_over_a_connection_of_the_node(cluster: Platform) -> None:
+    project = await deployed(cluster, source="websocket")
+    (replica,) = cluster.pool.of_project(project.id)
+    opened = list[int]()
+
+    async def connect(protocol_factory: Callable[[], P], host: str, port: int) -> tuple[asyncio.Transport, P]:
+        opened.append(port)
+        assert replica.connect is not None
+        return await replica.connect(protocol_factory, host, port)
+
+    assert replica.address is not None
+    app = await open_websocket(replica.address, "/echo", (), (), 2**20, 5.0, connect)
+    await app.send("to the app")
+
+    assert "to the app" in str(await app.recv())
+    assert opened == [replica.address[1]]
+    await close_websocket(app, 1000, "")

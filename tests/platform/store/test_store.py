@@ -208,7 +208,7 @@ def test_a_wrong_setting_is_named(store: SqliteStore) -> None:
     assert projects.change(project, {"min_replicas": 1, "idle_timeout": 5}).idle_timeout == 5
     for changes, message in (
         ({"min_replicas": 4}, "min_replicas: 4 is more than max_replicas, 3"),
-        ({"max_replicas": "2"}, "max_replicas: must be a whole number from 0 to 64"),
+        ({"max_replicas": "2"}, "max_replicas: must be a whole number from 0 to 10000"),
         ({"idle_timeout": True}, "idle_timeout: must be a whole number from 0 to 604800"),
         ({"host": "flask"}, "host: must be one of bananastand, potassium"),
         ({"gpus": 1.5}, "gpus: must be a whole number up to 64, a share of one GPU such as 0.5, or null"),

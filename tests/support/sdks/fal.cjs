@@ -29,6 +29,15 @@ async function main({ base }) {
     input, logs: true, mode: "streaming",
     onQueueUpdate: (update) => streamed.push([update.status, (update.logs || []).length]),
   });
+  const outputs = [];
+  const stream = await client.stream(FLUX, { input: { prompt: "a pear", num_images: 2 } });
+  for await (const output of stream) outputs.push(output.images.length);
+  let parts;
+  if (!base) {
+    const large = new Blob([Buffer.alloc(91 * 1024 * 1024, "pear ")], { type: "text/plain" }); // goes in parts
+    const text = await (await fetch(await client.storage.upload(large))).text();
+    parts = [text.length, text.slice(-10)];
+  }
   const queued = await client.queue.submit(FLUX, { input });
   await client.queue.cancel(FLUX, { requestId: queued.request_id });
   const url = await client.storage.upload(new Blob(["a pear"], { type: "text/plain" }));
@@ -37,6 +46,8 @@ async function main({ base }) {
     subscribed: subscribed.data,
     seen: [...new Set(polled)],
     streamed,
+    outputs,
+    parts,
     file: Buffer.from(await (await fetch(subscribed.data.images[0].url)).arrayBuffer()).subarray(0, 3).toString("hex"),
     run: (await client.run("fal-ai/flux/schnell", { input: { prompt: "a pear", seed: 5 } })).data,
     invalid: await errorOf(() => client.run(FLUX, { input: {} })),

@@ -44,6 +44,7 @@ def main() -> dict[str, Any]:
     answers["seconds"] = last.metrics["inference_time"]
     answers["cancel"] = error_of(lambda: fal_client.submit(FLUX, {"prompt": "a"}).cancel())
     answers["invalid"] = error_of(lambda: fal_client.submit(FLUX, {}).get())
+    answers["streamed"] = [len(event["images"]) for event in fal_client.stream(FLUX, {"prompt": "a", "num_images": 2})]
     answers["async"] = asyncio.run(fal_client.subscribe_async(FLUX, {"prompt": "a", "seed": 9}))["seed"]
     return answers
 
@@ -53,8 +54,15 @@ def upload() -> str:
     return httpx.get(fal_client.upload(b"a pear", "text/plain")).text
 
 
+def upload_in_parts() -> bool:
+    """Upload a file that is so large that the package sends it in parts; whether it reads the same."""
+    content = bytes(range(256)) * 4096 * 101
+    return httpx.get(fal_client.upload(content, "application/octet-stream"), timeout=60).content == content
+
+
 if __name__ == "__main__":
     found = main()
     if httpx.URL(found["subscribed"]["images"][0]["url"]).host == "v3.fal.media":  # uploads have no other address
         found["upload"] = upload()
+        found["parts"] = upload_in_parts()
     print("ANSWERS " + json.dumps(found))  # noqa: T201

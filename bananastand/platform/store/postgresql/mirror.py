@@ -31,7 +31,7 @@ class Mirror:
         self._lock = threading.RLock()
         self._open: Connection | None = None  # while a transaction is open
         self._change: Change = []
-        event.listen(self._engine, "connect", lambda driver, record: driver.execute("PRAGMA foreign_keys = ON"))
+        event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "before_execute", self._record)
         event.listen(self._engine, "before_cursor_execute", _check_texts)
         tables.METADATA.create_all(self._engine)
@@ -93,6 +93,10 @@ def replay(connection: Connection, change: Change) -> None:
     """Execute the recorded statements of a change."""
     for statement, parameters in change:
         connection.execute(statement, parameters)
+
+
+def _prepare(driver: Any, record: Any) -> None:
+    driver.execute("PRAGMA foreign_keys = ON")
 
 
 def _check_texts(

@@ -30,6 +30,7 @@ from ...errors import Conflict, Refused, StoreError
 from .. import tables
 from ..database import STEPS, Step
 from ..store import Store
+from .batches import Batches
 from .errors import FAILURES, as_store_error, is_temporary
 from .mirror import Change, Mirror, replay
 from .schema import upgrade_schema
@@ -39,13 +40,14 @@ __all__ = ["PostgresStore", "server_url"]
 
 log = logging.getLogger("bananastand.platform")
 
-CONNECTIONS = 16
+CONNECTIONS = 8  # one of them writes, the others read
 POOL_TIMEOUT = 10.0  # seconds that a statement waits for a connection
 STATEMENT_TIMEOUT = 30  # seconds
 CONNECT_TIMEOUT = 5  # seconds
 LOCK_SECONDS = 5.0  # that a start waits for an earlier front to be gone
 FLUSH_SECONDS = 10.0  # that whoever made a change waits for it to be written
 RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0)  # before a change is tried again; the last one from then on
+LOST = "another front has taken over the database {}: this one changes nothing more"
 PARAMETER = re.compile(r"(?<!:):(\w+)")
 
 T = TypeVar("T")
@@ -90,7 +92,8 @@ class PostgresStore(Store):
         self._mirror = Mirror()
         self._waiting: deque[_Waiting] = deque()
         self._writer: asyncio.Task[None] | None = None
-        self._engines: tuple[AsyncEngine, AsyncEngine] | None = None  # durable, and what a power cut may undo
+        self._batches: tuple[Batches, Batches] | None = None
+        self._readings = set[asyncio.Future[Any]]()
         self._problem: StoreError | None = None  # why the oldest change is not written yet
 
     def take_lock(self) -> None:
@@ -113,7 +116,9 @@ class PostgresStore(Store):
 
     async def notify(self, channel: str, payload: str) -> None:
         """Notify all that listen; the payload has at most 7,999 bytes. Raises StoreError."""
-        await self._run(lambda connection: connection.execute(select(func.pg_notify(channel, payload))), durable=False)
+        await self._write(
+            lambda connection: connection.execute(select(func.pg_notify(channel, payload))), durable=False
+        )
 
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Generator[Connection]:
@@ -146,6 +151,8 @@ class PostgresStore(Store):
         if not self._waiting:
             return
         done = self._waiting[-1].done
+        if self.session.is_lost:
+            raise StoreError(LOST.format(self.server))
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
                 await asyncio.shield(done)
@@ -157,20 +164,19 @@ class PostgresStore(Store):
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Read with `work`. Raises StoreError."""
         await self.flush()
-        durable, _ = self._connect()
-        with self._translated_errors():
-            async with durable.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-                return await connection.run_sync(work)
+        reading = asyncio.ensure_future(self._read(work))
+        self._readings.add(reading)
+        reading.add_done_callback(self._readings.discard)
+        return await asyncio.shield(reading)  # a caller who leaves does not break the connection
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction, durably."""
-        await self.flush()
-        return await self._run(work)
+        return await self.write_short(work)
 
     async def write_short(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
         """Run `work` in a transaction, which waits for the server's disk if it is durable."""
         await self.flush()
-        return await self._run(work, durable=durable)
+        return await self._write(work, durable=durable)
 
     def write_now(self, work: Callable[[Connection], T]) -> tuple[bool, Any]:
         """Write nothing: a server is never written to at once."""
@@ -178,7 +184,7 @@ class PostgresStore(Store):
 
     async def sync(self) -> None:
         """Wait until all that is committed is on the server's disk, as a later durable commit is."""
-        await self._run(lambda connection: connection.execute(text("SELECT pg_logical_emit_message(true, '', '')")))
+        await self._write(lambda connection: connection.execute(text("SELECT pg_logical_emit_message(true, '', '')")))
 
     def execute(self, connection: Connection, statement: str, row: Mapping[str, Any]) -> int:
         """Execute one statement without compiling it, and return how many rows it has changed."""
@@ -195,9 +201,12 @@ class PostgresStore(Store):
         finally:
             if self._writer is not None:
                 self._writer.cancel()
-            for engine in self._engines or ():
-                await engine.dispose()
-            self._engines = None
+                await asyncio.wait({self._writer})
+            for batches in self._pools():
+                await batches.close()
+            await asyncio.gather(*self._readings, return_exceptions=True)
+            for batches in self._pools():
+                await batches.engine.dispose()
 
     def close(self) -> None:
         """Give up the lock, and close."""
@@ -216,7 +225,7 @@ class PostgresStore(Store):
             oldest = self._waiting[0]
             problem = None
             try:
-                await self._run(lambda connection, change=oldest.change: replay(connection, change))
+                await self._write(lambda connection, change=oldest.change: replay(connection, change))
             except StoreError as error:
                 problem = error
                 if error.__cause__ is None or is_temporary(error.__cause__):  # type: ignore[arg-type]
@@ -233,23 +242,29 @@ class PostgresStore(Store):
             else:
                 oldest.done.set_result(None)
 
-    async def _run(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
-        engine = self._connect()[0 if durable else 1]
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        durable, _ = self._pools()
         with self._translated_errors():
-            async with engine.begin() as connection:
+            async with durable.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
                 return await connection.run_sync(work)
 
-    def _connect(self) -> tuple[AsyncEngine, AsyncEngine]:
-        if self._engines is None:
-            self._engines = self._pool("on"), self._pool("off")
-        return self._engines
+    async def _write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
+        pool = self._pools()[0 if durable else 1]
+        with self._translated_errors():
+            return await pool.write(work)
 
-    def _pool(self, synchronous_commit: str) -> AsyncEngine:
+    def _pools(self) -> tuple[Batches, Batches]:
+        """Return what writes durably, and what writes so that a power cut may undo it."""
+        if self._batches is None:
+            self._batches = Batches(self._engine("on", CONNECTIONS)), Batches(self._engine("off", 1))
+        return self._batches
+
+    def _engine(self, synchronous_commit: str, connections: int) -> AsyncEngine:
         options = _options(self._url, application_name=self._name)
         if synchronous_commit == "off":
             options["options"] += " -c synchronous_commit=off"
         engine = create_async_engine(
-            self._url, connect_args=options, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=POOL_TIMEOUT
+            self._url, connect_args=options, pool_size=connections, max_overflow=0, pool_timeout=POOL_TIMEOUT
         )
         event.listen(engine.sync_engine, "connect", self._check_front)
         return engine
@@ -258,7 +273,7 @@ class PostgresStore(Store):
         """Refuse a new connection once another front is active: it has ended all earlier ones."""
         if self.session.number is not None and not check_number(driver, self.session.number):
             driver.close()
-            raise StoreError(f"another front has taken over the database {self.server}: this one changes nothing more")
+            raise StoreError(LOST.format(self.server))
 
     @contextmanager
     def _translated_errors(self) -> Generator[None]:

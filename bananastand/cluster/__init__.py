@@ -1,0 +1,1 @@
+"""Many machines: replicas on the nodes of a Ray cluster. Nothing here is imported unless a platform uses a cluster."""

@@ -1,0 +1,236 @@
+"""One Ray node as a process of this machine: its command line, and a supervisor that starts it again after a loss."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+import shutil
+import signal
+import socket
+import stat
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bananastand.platform.store.private_files import make_folder, open_private
+
+from .credentials import FOLDER_VARIABLE, Identity
+from .reaper import find_marked
+
+__all__ = ["FIRST_PORT", "PORTS", "NodeOptions", "RayProcess", "own_address", "ray_folder", "start_command"]
+
+FIRST_PORT = 8790
+PORTS = 110  # of a node, from its first: Ray's node manager, object manager and, from the eleventh, its workers
+STARTED = "Ray runtime started."
+HEAD_LOST = "Failed to connect to GCS"
+POLL = 0.1  # seconds between two looks at Ray's output while it starts
+START_TIMEOUT = 120.0  # seconds until Ray must have started
+STOP_TIMEOUT = 15.0
+BACKOFF, BACKOFF_MOST = 1.0, 30.0
+STEADY = 60.0  # seconds after which a node counts as steady, and its next back-off is the first again
+OBJECT_STORE_MB = 1024
+MAX_SOCKET_FOLDER = 40  # characters: the path of a Unix socket below it has at most 107
+NOISE = re.compile(r"^[\d-]+ [\d:,]+\s+(INFO|SUCC)|^\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOptions:
+    """What a machine gives to the cluster.
+
+    Attributes:
+        address: Its address, by which all others reach it.
+        cpus: CPUs; None for all.
+        gpus: GPUs; None for all.
+        labels: Labels, such as {"gpu": "a100"}.
+        first_port: The first of its ports.
+        object_store_mb: Memory for builds on their way to a node, in MiB.
+    """
+
+    address: str
+    cpus: int | None = None
+    gpus: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    first_port: int = FIRST_PORT
+    object_store_mb: int = OBJECT_STORE_MB
+
+
+def start_command(identity: Identity, options: NodeOptions, *, is_head: bool) -> list[str]:
+    """Return the command line that runs Ray's part of a node in the foreground."""
+    port = options.first_port
+    where = ["--head", "--port", str(identity.cluster.ray_port)] if is_head else ["--address", identity.cluster.address]
+    words = [sys.executable, "-m", "ray.scripts.scripts", "start", *where, "--block", "--log-color", "false"]
+    values: dict[str, object] = {
+        "node-ip-address": options.address,
+        "node-name": identity.name,
+        "node-manager-port": port,
+        "object-manager-port": port + 1,
+        "min-worker-port": port + 10,
+        "max-worker-port": port + PORTS - 1,
+        "num-cpus": options.cpus,
+        "num-gpus": options.gpus,
+        "labels": ",".join(f"{name}={value}" for name, value in options.labels.items()) or None,
+        "object-store-memory": options.object_store_mb * 2**20,
+        "include-log-monitor": "false",
+        "temp-dir": ray_folder(identity),
+    }
+    if is_head:
+        values["include-dashboard"] = "false"
+    for name, value in values.items():
+        if value is not None:
+            words += [f"--{name}", str(value)]
+    return [*words, "--disable-usage-stats"]
+
+
+def ray_folder(identity: Identity) -> Path:
+    """Return the folder for Ray's logs and sockets. Its path must be short, because of the sockets.
+
+    Ray opens the folder itself to all users, so that it always lies in one that is private.
+    """
+    folder = identity.folder / "ray"
+    if len(str(folder)) <= MAX_SOCKET_FOLDER:
+        return folder
+    digest = hashlib.sha256(str(identity.folder).encode()).hexdigest()[:12]
+    return Path("/tmp") / f"bananastand-{os.getuid()}-{digest}" / "ray"
+
+
+def make_ray_folder(identity: Identity) -> Path:
+    """Create `ray_folder`. Raises OSError, also if somebody else owns the folder it lies in."""
+    folder = ray_folder(identity)
+    make_folder(folder)
+    about = folder.parent.lstat()
+    if about.st_uid != os.getuid() or not stat.S_ISDIR(about.st_mode):
+        raise PermissionError(f"{folder.parent} belongs to somebody else: delete it")
+    folder.parent.chmod(0o700)
+    return folder
+
+
+class RayProcess:
+    """Keeps a Ray node running, and starts it again with back-off.
+
+    Args:
+        identity: The node's credentials.
+        options: What the machine gives.
+        say: Prints a line for whoever runs this.
+        on_change: Called with whether the node is up.
+        is_head: Whether it is the cluster's first machine.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        options: NodeOptions,
+        say: Callable[[str], None],
+        on_change: Callable[[bool], None] = lambda is_up: None,
+        *,
+        is_head: bool = False,
+    ) -> None:
+        self.identity = identity
+        self._options, self._say, self._on_change, self._is_head = options, say, on_change, is_head
+
+    async def run(self, renew: Callable[[], Awaitable[tuple[Identity, NodeOptions]]] | None = None) -> None:
+        """Run until cancelled; then everything of the node has ended.
+
+        Args:
+            renew: Called before each start but the first; returns the credentials and options for it.
+        """
+        pause, is_first = BACKOFF, True
+        while True:
+            begun = time.monotonic()
+            try:
+                if renew is not None and not is_first:
+                    self.identity, self._options = await renew()
+                reason = await self._run_once()
+            except OSError as error:
+                reason = str(error)
+            is_first = False
+            pause = BACKOFF if time.monotonic() - begun > STEADY else pause
+            self._say(f"node {self.identity.name} lost: {reason}; starts again in {pause:.0f} s")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, BACKOFF_MOST)
+
+    async def _run_once(self) -> str:
+        """Run Ray until it ends; returns the reason in words."""
+        await asyncio.to_thread(end_remains, self.identity.folder)
+        folder = make_ray_folder(self.identity)
+        await asyncio.to_thread(remove_old_sessions, folder)
+        environment = {**inherited_environment(), **self.identity.ray_environment()}
+        environment["BANANASTAND_DATA"] = str(self.identity.folder)  # for the builds that are sent to this node
+        begun, log = time.monotonic(), self.identity.folder / "ray.log"
+        with open(log, "wb", opener=open_private) as file:
+            process = await asyncio.create_subprocess_exec(
+                *start_command(self.identity, self._options, is_head=self._is_head),
+                env=environment, start_new_session=True, cwd=folder,
+                stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=file,
+            )  # fmt: skip
+        ending = asyncio.create_task(process.wait())
+        try:
+            while STARTED not in log.read_text(errors="replace") and not ending.done():
+                if time.monotonic() - begun > START_TIMEOUT:
+                    return f"Ray has not started within {START_TIMEOUT:.0f} s (see {log})"
+                await asyncio.wait({ending}, timeout=POLL)
+            if not ending.done():
+                self._on_change(True)
+                self._say(f"node {self.identity.name} {self._description()} after {time.monotonic() - begun:.1f} s")
+            status = await asyncio.shield(ending)
+        finally:
+            self._on_change(False)
+            await self._end(process)
+        return explain_end(status, log.read_text(errors="replace"))
+
+    def _description(self) -> str:
+        if self._is_head:
+            return f"is the head of the cluster at {self.identity.cluster.address}"
+        return f"joined {self.identity.cluster.address}"
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        """Stop Ray, and kill what is left of it."""
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await process.wait()
+        except (TimeoutError, asyncio.CancelledError):
+            with suppress(ProcessLookupError):
+                process.kill()
+        end_remains(self.identity.folder)
+
+
+def explain_end(status: int, log: str) -> str:
+    """Return why Ray has ended, in words, from what it has printed."""
+    if HEAD_LOST in log:
+        return "it has lost the head"
+    if ended := re.search(r"^\s+(\w+) \[exit code=(-?\d+)\]", log, re.MULTILINE):
+        return f"its {ended[1]} has ended with status {ended[2]}"
+    reasons = [line for line in log.splitlines() if not NOISE.match(line) and STARTED not in line]
+    return f"Ray has ended with status {status}" + (f" ({reasons[-1].strip()[:300]})" if reasons else "")
+
+
+def end_remains(folder: Path) -> None:
+    """Kill what an earlier run of this node has left: processes that carry its folder; blocks for milliseconds."""
+    for pid in find_marked(f"{FOLDER_VARIABLE}={folder}".encode()):
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def remove_old_sessions(folder: Path) -> None:
+    """Remove Ray's logs of all runs but the last two."""
+    sessions = sorted(path for path in folder.glob("session_20*") if path.is_dir() and not path.is_symlink())
+    for path in sessions[:-2]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def inherited_environment() -> dict[str, str]:
+    """Return this process's variables without those that change how Ray behaves."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+
+
+def own_address(host: str) -> str:
+    """Return the address from which this machine reaches a host. Raises OSError."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((host, 9))
+        return str(probe.getsockname()[0])
