@@ -82,6 +82,14 @@ class Fronts:
         wait_for(lambda: front.health().get("active") is not None)
         return front
 
+    def pair(self) -> tuple[FrontProcess, FrontProcess]:
+        """The active front, and one that stands by; what an earlier test has ended is started anew."""
+        alive = [front for front in self.all if front.process.poll() is None]
+        wait_for(lambda: any(front.role == "active" for front in alive))
+        (active,) = [front for front in alive if front.role == "active"]
+        others = [front for front in alive if front is not active]
+        return active, others[0] if others else self.add_standby()
+
     def deploy(self, front: FrontProcess, name: str = "app", source: str = "small") -> None:
         """Deploy an app, and wait until it is live."""
         answer = front.http.post(f"/stand/v1/projects/{name}/deploy", json={"source": source})

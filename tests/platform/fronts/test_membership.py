@@ -34,7 +34,6 @@ def fronts(own_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory)
         running = Fronts(tmp_path_factory.mktemp("fronts"), url)
         try:
             running.deploy(running.all[0])
-            running.add_standby()
             yield running
         finally:
             running.close()
@@ -52,7 +51,7 @@ def works(front: FrontProcess) -> bool:
 def test_fronts_outlive_a_restart_of_the_database_with_the_same_one_active(
     fronts: Fronts, own_server: PostgresServer
 ) -> None:
-    active, standby = fronts.all[:2]
+    active, standby = fronts.pair()
     before = epoch(fronts)
     assert works(standby)
     (replica,) = active.http.get("/stand/v1/projects/app/replicas").json()["replicas"]
@@ -73,6 +72,7 @@ def test_fronts_outlive_a_restart_of_the_database_with_the_same_one_active(
 
 
 def test_a_front_of_another_schema_is_refused(fronts: Fronts, tmp_path: Path) -> None:
+    fronts.pair()
     with psycopg.connect(fronts.database, autocommit=True) as connection:
         connection.execute("UPDATE fronts SET schema_version = schema_version + 1, version = '9.9'")
         other = FrontProcess(tmp_path / "data", fronts.database)
@@ -93,16 +93,14 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path:
 
 
 def test_two_fronts_do_not_share_a_data_directory(fronts: Fronts) -> None:
-    other = FrontProcess(fronts.all[1].data, fronts.database)
+    other = FrontProcess(fronts.pair()[1].data, fronts.database)
 
     assert other.ended() == 1
     assert "take another folder" in other.log
 
 
 def test_a_standby_answers_at_once_while_nobody_is_active_and_serves_then(fronts: Fronts) -> None:
-    active, standby = (front for front in fronts.all[:2])
-    if active.role != "active":
-        active, standby = standby, active
+    active, standby = fronts.pair()
     began = time.monotonic()
     active.kill()
 

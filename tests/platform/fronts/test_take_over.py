@@ -29,12 +29,7 @@ def fronts(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def pair(fronts: Fronts) -> tuple[FrontProcess, FrontProcess]:
-    """The active front, and one that stands by."""
-    alive = [front for front in fronts.all if front.process.poll() is None]
-    wait_for(lambda: any(front.role == "active" for front in alive))
-    (active,) = [front for front in alive if front.role == "active"]
-    others = [front for front in alive if front is not active]
-    return active, others[0] if others else fronts.add_standby()
+    return fronts.pair()
 
 
 def call(front: FrontProcess, value: Any) -> Any:
