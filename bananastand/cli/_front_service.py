@@ -91,6 +91,8 @@ async def open_front(
             platform.metrics.registry.register(server.status)
             print_welcome(console, platform, url, fronts, options.mocks)
             console.print(f"  {own.name} is the active front, reached by the others at {address}", markup=False)
+            if settings.blobs is None:
+                console.print("  without --blobs, large bodies and builds are on this machine alone", markup=False)
         except BaseException:
             await platform.close(0.0)
             raise

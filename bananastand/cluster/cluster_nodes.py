@@ -73,7 +73,9 @@ class ClusterNodes:
             },
             "cgroups": True,
         }
-        self._bridge = Bridge(options, front.ray_environment(), self._handle, self._lose_all)
+        folder = make_folder(cluster_folder(settings.data))
+        log_file = folder / "bridge.log"
+        self._bridge = Bridge(options, front.ray_environment(), self._handle, self._lose_all, log_file)
         self._nodes: dict[str, Node] = {}
         self._head_seen = 0.0
         self._reserved: dict[str, Reservation] = {}
@@ -83,7 +85,7 @@ class ClusterNodes:
         self._resting: dict[tuple[str, str], tuple[float, str]] = {}  # (node, version or "") -> until when, why
         self._unpacked: dict[str, set[str]] = {}  # versions by the name of a node
         self._wanted: dict[str, tuple[float, dict[str, Any]]] = {}
-        self._cordons = make_folder(cluster_folder(settings.data)) / "cordoned.json"
+        self._cordons = folder / "cordoned.json"
         self._cordoned = _read_cordons(self._cordons)
 
     async def open(self) -> list[str]:
@@ -253,7 +255,7 @@ class ClusterNodes:
         return sorted(self._nodes.keys() - usable)
 
     def _problem_of(self, node: Node) -> str | None:
-        return node.problem or self._rests(node, "")
+        return node.problem or self._rests(node, "") or (None if node.is_open else "its keeper starts")
 
     def _rests(self, node: Node, deployment: str) -> str | None:
         """Return why a node gets no replica for now, of any version or of one; None where it does."""

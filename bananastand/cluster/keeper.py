@@ -344,8 +344,9 @@ class Keeper:
 
 
 def node_folder(name: str) -> Path:
-    """Return the folder in which a node keeps the builds that were sent to it."""
-    return default_data().expanduser().resolve() / "nodes" / name.replace("/", "-")
+    """Return the folder of a node for builds and credentials: the one of its identity, where it has one."""
+    named = os.environ.get(FOLDER_VARIABLE)
+    return Path(named) if named else default_data().expanduser().resolve() / "nodes" / name.replace("/", "-")
 
 
 def _addresses(running: LocalReplica) -> list[list[Any]]:

@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import os
-import uuid
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,9 +20,9 @@ from .building.environments.environment_cache import MADE, exclusive, note_user
 from .errors import PlatformError, ReplicaFailed, StoreError
 from .launch import Launch
 from .nodes import Nodes, ReplicaOrder, RunningReplica
-from .store.blobs import Blobs, cannot_write
+from .store.blobs import Blobs, write_chunks
 from .store.packs import Packs, unpack_into
-from .store.private_files import make_folder, open_private
+from .store.private_files import make_folder
 
 __all__ = ["BuildPacks", "RestoringNodes", "is_missing", "store_quietly"]
 
@@ -136,24 +135,11 @@ class BuildPacks:
                     (path / MADE).touch(0o600)
                 note_user(path, user)
         elif part.kind == "file" and not path.exists():
-            await self._restore_file(part, path)
+            if await write_chunks(self._blobs.chunks(part.digest), path) != part.digest:
+                path.unlink()
+                raise StoreError(f"{path} cannot be restored: what is stored of it is damaged")
         elif part.kind == "folder" and not path.is_dir():
             await unpack_into(path, part.digest, self._packs.open(part.digest))
-
-    async def _restore_file(self, part: Part, path: Path) -> None:
-        new, digest = path.with_name(f".{uuid.uuid4().hex}.part"), hashlib.sha256()
-        try:
-            with open(new, "xb", opener=open_private) as file:
-                async for chunk in self._blobs.chunks(part.digest):
-                    await asyncio.to_thread(file.write, chunk)
-                    digest.update(chunk)
-            if digest.hexdigest() != part.digest:
-                raise StoreError(f"{path} cannot be restored: what is stored of it is damaged")
-            new.replace(path)
-        except OSError as error:
-            raise cannot_write(path, error) from error
-        finally:
-            new.unlink(missing_ok=True)
 
     @staticmethod
     def _parts(record: bytes) -> list[Part]:
@@ -180,7 +166,7 @@ class RestoringNodes:
     """
 
     def __init__(self, nodes: Nodes, packs: BuildPacks) -> None:
-        self._nodes, self._packs = nodes, packs
+        self.nodes, self._packs = nodes, packs
 
     async def start(self, order: ReplicaOrder, on_line: Callable[[str], None]) -> RunningReplica:
         """Start the program of an order. Raises ReplicaFailed, as the nodes do."""
@@ -190,10 +176,10 @@ class RestoringNodes:
             raise ReplicaFailed(f"the files of its version cannot be restored: {error}") from error
         if not is_local:
             raise ReplicaFailed("the files of its version are gone, and not in the store of blobs: deploy it again")
-        return await self._nodes.start(order, on_line)
+        return await self.nodes.start(order, on_line)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._nodes, name)
+        return getattr(self.nodes, name)
 
 
 def is_missing(launch: Launch) -> bool:
@@ -216,7 +202,8 @@ def _pythons(launch: Launch, data: Path) -> Iterator[Path]:
 
 
 def _layers(folder: Path) -> Iterator[str]:
-    return (path.relative_to(folder).as_posix() for path in folder.glob(f"stage*/*{LAYERS}"))
+    found = (*folder.glob(f"*{LAYERS}"), *folder.glob(f"stage*/*{LAYERS}"))
+    return (path.relative_to(folder).as_posix() for path in found)
 
 
 def _weights(folder: Path, data: Path) -> Iterator[Path]:

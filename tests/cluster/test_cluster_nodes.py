@@ -23,7 +23,7 @@ LAUNCH = Launch("process", ("python3", "app.py"), "/app")
 class FakeBridge:
     """Takes messages in place of the process in which Ray runs."""
 
-    def __init__(self, options: Any, environment: Any, on_message: Any, on_lost: Any) -> None:
+    def __init__(self, options: Any, environment: Any, on_message: Any, on_lost: Any, log_file: Path) -> None:
         self.report, self.lose = on_message, on_lost
         self.is_connected, self.is_hopeless, self.problem = True, False, None
         self.changed = asyncio.Event()
@@ -126,7 +126,7 @@ async def test_nodes_that_are_cordoned_broken_or_silent_get_nothing(bench: Bench
 
     assert bench.nodes.room_for(Resources()) == 0
     assert place(bench, "r1") is None
-    assert [state.problem for state in bench.nodes.states()] == [None, "it has Ray 1.0", None]
+    assert [state.problem for state in bench.nodes.states()] == [None, "it has Ray 1.0", "its keeper starts"]
     assert cluster_nodes._read_cordons(tmp_path / "cluster" / "cordoned.json") == {"node-1"}
     bench.nodes.cordon("node-1", False)
     assert bench.nodes.room_for(Resources()) == 2

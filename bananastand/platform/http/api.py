@@ -38,6 +38,7 @@ from ..store.storable import check_text
 from . import serializers
 from .disk import add_disk_routes
 from .errors import error_response, json_error
+from .exports import add_export_routes
 from .headers import app_target
 from .nodes import add_node_routes
 from .proxy import pass_on, read_body
@@ -120,6 +121,7 @@ def platform_api(platform: Platform) -> FastAPI:
                 name, str(path), environment=options.get("environment"), secrets=options.get("secrets"),
                 builder=_builder(options.get("builder")), as_of=options.get("as_of"), archive=path,
             )  # fmt: skip
+            await platform.deployer.keep_archive(build)
         finally:
             path.unlink(missing_ok=True)
         return {"build_id": build.id, "project": name}
@@ -178,6 +180,7 @@ def platform_api(platform: Platform) -> FastAPI:
         return {"revoked": id, "at": time.time()}
 
     add_disk_routes(app, platform, PREFIX)
+    add_export_routes(app, platform, PREFIX)
     add_node_routes(app, platform, PREFIX)
     return app
 
