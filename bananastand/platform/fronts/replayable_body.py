@@ -11,7 +11,7 @@ from bananastand.asgi.bodies import ClientDisconnected
 
 __all__ = ["ReplayableBody"]
 
-IN_MEMORY = 256 * 2**10  # bytes of a recording; a longer one lies in a file without a name
+IN_MEMORY = 64 * 2**10  # bytes of a recording; a longer one lies in a file without a name
 CHUNK = 256 * 2**10
 
 
@@ -56,4 +56,7 @@ class ReplayableBody:
     def _record(self, chunk: bytes) -> None:
         self._size += len(chunk)
         if self.can_replay:
-            self._recording.write(chunk)
+            try:
+                self._recording.write(chunk)
+            except OSError:  # the disk is full: the body is sent once
+                self._limit = -1

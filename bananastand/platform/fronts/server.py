@@ -46,7 +46,7 @@ __all__ = ["FrontServer", "Ports"]
 WAIT_SECONDS = 30.0  # for a front to become active
 PAUSE_SECONDS = 0.05  # before the same front is tried again
 RETRY_AFTER = 5
-START_OR_CHECK = re.compile(r"/banana/(start|check)/v\d+/?|/lowcodeapi/bananadev/v1/(start|check|run)/?")
+START_OR_CHECK = re.compile(r"(?i)/banana/(start|check)/v\d+/?|/lowcodeapi/bananadev/v1/(start|check|run)(/|&.*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +286,10 @@ class FrontServer:
                 "and send it again if not"
             )  # fmt: skip
         else:
+            leader = self._front.leader
             problem = self._front.membership.problem or "none has taken over yet"
+            if leader is not None:
+                problem = f"{leader.name} does not answer at {leader.url}"
             code, text = "no_active_front", f"no front is active ({problem}): try again in a moment"
         refusal = self._refusal(scope, text, code)
         await refusal(scope, None, send)  # pyright: ignore[reportArgumentType]

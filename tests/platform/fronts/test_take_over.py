@@ -8,6 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from ends import Ends
 from several_fronts import FrontProcess, Fronts, wait_for
@@ -22,6 +24,7 @@ def fronts(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     running = Fronts(tmp_path_factory.mktemp("fronts"), database)
     try:
         running.deploy(running.all[0])
+        running.deploy(running.all[0], "chat", "websocket")
         yield running
     finally:
         running.close()
@@ -109,3 +112,43 @@ def test_a_start_that_was_acknowledged_is_checked_at_the_next_front(
 
     assert checked["message"] == "success", checked
     assert checked["modelOutputs"][0]["got"] == {"seconds": 1}
+
+
+def test_a_body_that_was_half_sent_is_sent_again_for_a_call_and_not_for_a_deploy(
+    pair: tuple[FrontProcess, FrontProcess], fronts: Fronts
+) -> None:
+    active, standby = pair
+
+    def pieces(*parts: bytes) -> Iterator[bytes]:
+        yield parts[0]
+        time.sleep(0.3)
+        if active.process.poll() is None:
+            active.kill()
+        yield from parts[1:]
+
+    with ThreadPoolExecutor(2) as executor:
+        deploy = executor.submit(standby.http.post, "/stand/v1/projects/new/archive", content=pieces(b"tar", b"gz"))
+        called = executor.submit(standby.http.post, CALL, content=pieces(b'{"half":', b' "sent"}'))
+
+    assert called.result().json()["got"] == {"half": "sent"}
+    assert (deploy.result().status_code, deploy.result().json()["error"]["code"]) == (503, "uncertain")
+    assert standby.http.get("/stand/v1/projects/new").status_code == 404
+
+
+def test_a_websocket_closes_with_a_request_to_connect_again(
+    pair: tuple[FrontProcess, FrontProcess], fronts: Fronts
+) -> None:
+    active, standby = pair
+    address = f"ws://127.0.0.1:{standby.port}/banana/run/chat/echo"
+    headers = {"X-Banana-API-Key": fronts.key}
+
+    with connect(address, additional_headers=headers, open_timeout=60) as caller:
+        caller.send("before")
+        assert caller.recv(timeout=10) == "before"
+        active.kill()
+        with pytest.raises(ConnectionClosed):
+            caller.recv(timeout=30)
+        assert caller.close_code == 1012
+    with connect(address, additional_headers=headers, open_timeout=60) as caller:
+        caller.send("after")
+        assert caller.recv(timeout=30) == "after"
