@@ -108,7 +108,7 @@ class Fronts:
             front.ended()
 
 
-def wait_for(holds: Callable[[], object], seconds: float = 30.0) -> None:
+def wait_for(holds: Callable[[], object], seconds: float = 120.0) -> None:
     """Wait until it holds."""
     limit = time.monotonic() + seconds
     while not holds():
