@@ -227,27 +227,28 @@ class FrontServer:
             raise Interrupted("this front is not active any longer")
 
     async def _forward_websocket(self, scope: Any, receive: Any, send: Any, forwarded: Forwarded) -> None:
-        deadline = _deadline()
-        target = await self._target(deadline)
-        if target is not None and not isinstance(target, Leader):
-            await target(with_forwarded(scope, forwarded), receive, send)
-            return
-        await receive()  # websocket.connect
-        caller = WebsocketCaller(scope, receive, send)
-        try:
-            while isinstance(target, Leader) and not caller.gone.done():
-                with contextlib.suppress(NotDelivered):
-                    moved = self._moved(target)
-                    await self._websockets.forward(target.url, scope, forwarded, caller, moved)
-                    return
-                await asyncio.sleep(PAUSE_SECONDS)
-                target = await self._target(deadline)
-        except Interrupted:
-            pass
-        finally:
-            if not caller.accepted:
-                await caller.deny(self._refusal(scope, "the active front is gone: connect again", "no_active_front"))
-            await caller.stop()
+        deadline, connect = _deadline(), await receive()
+        while True:
+            target = await self._target(deadline)
+            if target is not None and not isinstance(target, Leader):
+                await target(with_forwarded(scope, forwarded), _preceded(connect, receive), send)
+                return
+            caller, is_delivered = WebsocketCaller(scope, receive, send), True
+            try:
+                if target is not None:
+                    await self._websockets.forward(target.url, scope, forwarded, caller, self._moved(target))
+            except NotDelivered:
+                is_delivered = False
+            except Interrupted:
+                pass
+            finally:
+                if is_delivered and not caller.accepted:
+                    text = "the active front is gone: connect again"
+                    await caller.deny(self._refusal(scope, text, "no_active_front"))
+                await caller.stop()
+            if is_delivered or caller.gone.done():
+                return
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def _moved(self, target: Leader) -> None:
         """Wait until that front is not the active one any longer, as far as this one knows, or this one stops."""
@@ -299,6 +300,16 @@ class FrontServer:
         refusal = Refusal(503, code, text, scope["path"], port, host_of(scope), RETRY_AFTER)
         content_type, content = self._dialect(refusal)
         return Response(content, 503, {"retry-after": str(RETRY_AFTER)}, content_type)
+
+
+def _preceded(message: Any, receive: Any) -> Any:
+    """Return a `receive` that gives a message which was received already once more."""
+    waiting = [message]
+
+    async def receive_again() -> Any:
+        return waiting.pop() if waiting else await receive()
+
+    return receive_again
 
 
 def _deadline() -> float:

@@ -59,10 +59,14 @@ class WebsocketForwarder:
         Raises:
             NotDelivered, Interrupted: The caller's handshake is not answered.
         """
-        connection = await self._connect(url, scope)
+        gone = asyncio.ensure_future(moved)
+        try:
+            connection = await self._connect(url, scope)
+        except BaseException:
+            gone.cancel()
+            raise
         try:
             handshake = asyncio.ensure_future(connection.handshake(_headers(scope, forwarded), None))
-            gone = asyncio.ensure_future(moved)
             try:
                 await asyncio.wait({handshake, caller.gone, gone}, return_when=asyncio.FIRST_COMPLETED)
                 if caller.gone.done():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -119,16 +120,19 @@ def test_a_body_that_was_half_sent_is_sent_again_for_a_call_and_not_for_a_deploy
 ) -> None:
     active, standby = pair
 
-    def pieces(*parts: bytes) -> Iterator[bytes]:
-        yield parts[0]
-        time.sleep(0.3)
-        if active.process.poll() is None:
-            active.kill()
-        yield from parts[1:]
+    killed = threading.Event()
+
+    def pieces(first: bytes, second: bytes) -> Iterator[bytes]:
+        yield first
+        killed.wait()
+        yield second
 
     with ThreadPoolExecutor(2) as executor:
-        deploy = executor.submit(standby.http.post, "/stand/v1/projects/new/archive", content=pieces(b"tar", b"gz"))
         called = executor.submit(standby.http.post, CALL, content=pieces(b'{"half":', b' "sent"}'))
+        deploy = executor.submit(standby.http.post, "/stand/v1/projects/new/archive", content=pieces(b"tar", b"gz"))
+        wait_for(lambda: list((active.data / "uploads").glob("*.part")))  # the active front receives it
+        active.kill()
+        killed.set()
 
     assert called.result().json()["got"] == {"half": "sent"}
     assert (deploy.result().status_code, deploy.result().json()["error"]["code"]) == (503, "uncertain")
