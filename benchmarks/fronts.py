@@ -5,7 +5,7 @@ server gets a database of its own, which is dropped in the end; its user may cre
 
 Sixteen callers share the fronts. One whose connection breaks asks the other front, under the same request id. A trigger
 in the database counts how often the row of each call ends; the app counts how often its handler runs. The gap of a loss
-is the longest time without an answer in the ten seconds after it.
+is the longest time without an answer until the next one.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ PATHS = os.pathsep.join((str(ROOT), str(ROOT / "mocks")))
 APP = Path(__file__).resolve().parent / "hosts" / "counter.py"
 CALLERS = 16
 PAUSE = 0.6  # seconds at most between two calls of a caller, so that the load outlasts the losses
-WINDOW = 10.0  # seconds after a loss in which its gap is looked for
 PATIENCE = 120.0
 LOSSES = ("kill", "kill", "freeze", "kill", "stop")
 COUNT_ENDS = """
@@ -90,8 +89,9 @@ def _measured(fronts: Pair, database: str, calls: int, losses: int) -> dict[str,
         ended = Counter(dict(connection.execute("SELECT call, count(*) FROM ends GROUP BY call").fetchall()))
         states = dict(connection.execute("SELECT state, count(*) FROM calls WHERE method = 'POST' GROUP BY state"))
         rows = connection.execute("SELECT count(*) FROM calls WHERE request IS NOT NULL").fetchall()[0][0]
-    for loss in found:
-        loss["gap_seconds"] = round(load.gap(loss.pop("at")), 2)
+    moments = [*(loss.pop("at") for loss in found), time.monotonic()]
+    for loss, at, until in zip(found, moments, moments[1:], strict=True):
+        loss["gap_seconds"] = round(load.gap(at, until), 2)
     gaps = sorted(loss["gap_seconds"] for loss in found)
     executed = Counter((fronts.folder / "executed").read_text().split())
     del executed["-1"]
@@ -215,9 +215,9 @@ class Load:
         """Wait for so many answers."""
         _wait(lambda: len(self.answers) + len(self.failures) >= count)
 
-    def gap(self, at: float) -> float:
-        """Seconds of the longest time without an answer after that moment."""
-        moments = [at, *sorted(moment for moment in self.answers if at < moment < at + WINDOW)]
+    def gap(self, at: float, until: float) -> float:
+        """Seconds of the longest time without an answer between two moments."""
+        moments = [at, *sorted(moment for moment in self.answers if at < moment < until)]
         assert len(moments) > 1, "the load was over before"
         return max(later - earlier for earlier, later in itertools.pairwise(moments))
 

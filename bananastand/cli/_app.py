@@ -17,6 +17,7 @@ from .init import init
 from .inspect import inspect
 from .join import join
 from .keys import build_keys
+from .migrate import migrate
 from .mocks import coverage, mocks
 from .models import models
 from .nodes import build_nodes
@@ -67,6 +68,7 @@ def build() -> typer.Typer:
         prune,
         backup,
         restore,
+        migrate,
     ):
         app.command(rich_help_panel="The local Banana")(command)
     app.add_typer(build_keys(), name="keys", rich_help_panel="The local Banana")

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from servers import free_port
 __all__ = ["PostgresServer", "database", "postgres_server"]
 
 OPTIONS = {
-    "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "60",
+    "fsync": "off", "full_page_writes": "off", "max_connections": "60",
     "listen_addresses": "127.0.0.1", "shared_buffers": "32MB", "autovacuum": "off",
 }  # fmt: skip
 
@@ -81,7 +81,7 @@ class PostgresServer:
             connection.execute(text(statement))
 
     @contextmanager
-    def database(self) -> Iterator[str]:
+    def database(self) -> Generator[str]:
         """The URL of a new, empty database, which is dropped in the end."""
         name = f"stand_{secrets.token_hex(6)}"
         self.execute(f"CREATE DATABASE {name}")

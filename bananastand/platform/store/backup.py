@@ -23,6 +23,7 @@ from .database_guard import check_database
 from .directory import lock_directory
 from .identity import FILE as IDENTITY
 from .private_files import make_folder, make_private, open_private
+from .server_file import server_of
 
 __all__ = ["back_up", "restore"]
 
@@ -48,6 +49,10 @@ def back_up(data: Path, to: Path) -> int:
     Raises:
         PlatformError: There is no database, the file exists, or it cannot be written.
     """
+    if (server := server_of(data)) is not None:
+        raise Refused(
+            f"the rows of {data} are in PostgreSQL, at {server}: back them up with pg_dump, and the folder with tar"
+        )
     if not (data / DATABASE).exists():
         raise Refused(f"{data} has no database: name the directory of a platform with --data")
     if to.exists():
@@ -102,6 +107,11 @@ def restore(file: Path, data: Path) -> str:
 
 def _restore(file: Path, data: Path) -> str:
     lost = ""
+    if (server := server_of(data)) is not None:
+        raise Refused(
+            f"the rows of {data} are in PostgreSQL, at {server}: restore them with pg_restore, or name another "
+            "directory with --data"
+        )
     if (data / DATABASE).exists() or (data / STARTS).exists():
         if _is_intact(data):
             raise Conflict(f"{data} has a database that is whole: name an empty directory with --data, or move it away")

@@ -270,6 +270,9 @@ class Calls:
 
         def write(connection: Connection) -> bool:
             is_new = self._store.execute(connection, END, row) > 0
+            if not is_new and connection.scalar(select(T.id).where(T.id == call.id)) is None:
+                self._store.insert(connection, ADD, _new_row(call, None))  # a server's crash has undone its row
+                is_new = self._store.execute(connection, END, row) > 0
             if is_new:
                 self._store.execute(connection, COUNT, usage)
             return is_new
@@ -295,6 +298,11 @@ class Calls:
             table.c.project_id == project.id, table.c.request >= start, table.c.request < until
         )
         return await self._store.read(lambda connection: connection.execute(query.limit(1)).first() is not None)
+
+    async def existing(self, ids: Sequence[str]) -> Sequence[str]:
+        """Return those of the ids, at most 1,000, that calls have."""
+        query = select(T.id).where(T.id.in_(ids))
+        return await self._store.read(lambda connection: connection.scalars(query).all())
 
     async def body(self, call: CallRow) -> bytes | FileBody:
         """Return the request's body. Raises StoreError."""

@@ -102,8 +102,8 @@ def _add_resources(connection: Connection) -> None:
         connection.execute(text(f"ALTER TABLE projects ADD COLUMN {column}"))
 
 
-# Step n migrates a database from version n to n + 1. Released steps never change. A database of PostgreSQL begins at the
-# newest step: those from the ninth on run on both, so they ask `sqlalchemy.inspect` and not a PRAGMA.
+# Step n migrates a database from version n to n + 1. Released steps never change. A database of PostgreSQL begins at
+# the newest step: those from the ninth on run on both, so they ask `sqlalchemy.inspect` and not a PRAGMA.
 STEPS: Sequence[Step] = (
     _create_tables,
     _add_concurrency,

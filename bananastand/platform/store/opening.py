@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
-
-from ..errors import Conflict
+from ..errors import PlatformError
 from ..settings import Settings
 from .database import SqliteStore
 from .database_guard import check_database, note_start, note_stop
-from .private_files import open_private
+from .server_file import check_no_server, note_server
 from .store import Store
 
-__all__ = ["DATABASE", "SERVER_FILE", "check_no_server", "close_store", "note_server", "open_store", "server_of"]
+__all__ = ["DATABASE", "close_store", "open_store"]
 
 DATABASE = "stand.sqlite"
-SERVER_FILE = "postgresql.json"  # in the data directory of a platform whose rows are in PostgreSQL
 
 
 def open_store(settings: Settings, id: str) -> Store:
@@ -34,7 +29,11 @@ def open_store(settings: Settings, id: str) -> Store:
         from .postgresql.store import PostgresStore
 
         server = PostgresStore(settings.database)
-        server.take_lock()
+        try:
+            server.take_lock()
+        except PlatformError:
+            server.close()
+            raise
         note_server(settings.data, server.server)
         return server
     check_no_server(settings.data)
@@ -50,27 +49,3 @@ def close_store(settings: Settings, store: Store) -> None:
     store.close()
     if isinstance(store, SqliteStore):
         note_stop(settings.data)
-
-
-def note_server(data: Path, server: str) -> None:
-    """Note that the rows of a data directory are in PostgreSQL."""
-    with open(data / SERVER_FILE, "w", encoding="utf-8", opener=open_private) as file:
-        json.dump({"server": server}, file)
-
-
-def server_of(data: Path) -> str | None:
-    """Return the server that has the rows of a data directory; None if they are in SQLite."""
-    try:
-        record: Any = json.loads((data / SERVER_FILE).read_text(encoding="utf-8"))
-        return str(record["server"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def check_no_server(data: Path) -> None:
-    """Raise Conflict where the rows of a data directory are in PostgreSQL."""
-    if (server := server_of(data)) is not None:
-        raise Conflict(
-            f"the rows of {data} are in PostgreSQL, at {server}: start with --database URL. To go on with SQLite "
-            f"without them, delete {data / SERVER_FILE}"
-        )

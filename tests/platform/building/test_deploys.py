@@ -18,6 +18,8 @@ from bananastand.platform.platform import Platform
 from bananastand.platform.store.builds import Build
 from stands import called, deployed, outcome_of, running, until
 
+pytestmark = pytest.mark.usefixtures("database")
+
 
 async def finished(stand: Platform, build: Build) -> Build:
     await until(lambda: stand.builds.get(build.id).state in ("live", "failed", "cancelled"))

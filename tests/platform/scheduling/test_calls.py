@@ -8,10 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from bananastand.platform.errors import Conflict, StoreFull
 from bananastand.platform.platform import Platform
 from stands import called, deployed, outcome_of, running, until
+
+pytestmark = pytest.mark.usefixtures("database")
 
 
 async def test_a_call_starts_a_replica_and_gets_its_answer(stand: Platform) -> None:
@@ -181,6 +184,28 @@ async def test_a_background_task_keeps_its_replica_until_it_is_over(stand: Platf
     assert time.monotonic() - began >= 0.5
 
 
+def fill_disk(connection: Connection) -> None:
+    """Fill the disk, or let the server report one as it does: by the code 53100 when it extends a file."""
+    if connection.dialect.name == "sqlite":
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+    else:
+        full = "RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'"
+        connection.exec_driver_sql(
+            f"CREATE FUNCTION full_disk() RETURNS trigger AS $$ BEGIN {full}; END $$ LANGUAGE plpgsql"
+        )
+        connection.exec_driver_sql(
+            "CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON calls EXECUTE FUNCTION full_disk()"
+        )
+
+
+def free_disk(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+    else:
+        connection.exec_driver_sql("DROP TRIGGER full_disk ON calls")
+
+
 async def test_on_a_full_disk_nothing_is_acknowledged_and_what_runs_is_told_when_it_can_be_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,19 +216,16 @@ async def test_on_a_full_disk_nothing_is_acknowledged_and_what_runs_is_told_when
         project = await deployed(platform)
         pending = await platform.submit(project, "/large", b'{"bytes": 60000, "seconds": 0.3}')
         await until(lambda: platform.dispatcher.queue(project.id).running)
-        pages = await platform.store.write(
-            lambda connection: connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-        )
-        await platform.store.write(lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}"))
-        with pytest.raises(StoreFull, match="the disk is full"):
+        await platform.store.write(fill_disk)
+        with pytest.raises(StoreFull, match="is full: free some space"):
             await platform.submit(project, "/", json.dumps({"x": "y" * 60_000}).encode())
         assert await pending.outcome(10) is None
         assert pending.release_reason is not None
         assert pending.release_reason.startswith(
             f"the end of the call {pending.call.id} cannot be stored yet, ask for it"
         )
-        assert "the disk is full" in pending.release_reason
-        await platform.store.write(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 1000000"))
+        assert "is full" in pending.release_reason
+        await platform.store.write(free_disk)
         await until(lambda: pending.done.done())
         outcome = await outcome_of(pending)
         assert (outcome.error, len(outcome.body) > 60_000) == (None, True)

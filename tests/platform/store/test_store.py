@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
-from bananastand.platform.errors import Conflict, NotFound, Refused, StoreError
+from bananastand.platform.errors import Conflict, StoreError
 from bananastand.platform.launch import Launch
 from bananastand.platform.platform import Platform
 from bananastand.platform.replicas.client import ReplicaRequest
 from bananastand.platform.scheduling.pending_call import PendingCall
 from bananastand.platform.store.builds import Builds
 from bananastand.platform.store.database import STEPS, SqliteStore
-from bananastand.platform.store.keys import Keys, api_token, write_client_file
+from bananastand.platform.store.keys import write_client_file
 from bananastand.platform.store.projects import Projects
 from stands import deployed, running
 
@@ -153,25 +153,6 @@ def test_a_newer_database_and_a_file_that_is_none_are_refused(store: SqliteStore
         SqliteStore(tmp_path / "other")
 
 
-def test_a_key_is_stored_as_a_digest_and_opens_in_both_forms_until_it_is_revoked(store: SqliteStore) -> None:
-    keys = Keys(store)
-    key, secret = keys.create("laptop")
-    store.close()
-
-    assert secret.encode() not in store.path.read_bytes()
-    keys = Keys(SqliteStore(store.path))
-    assert keys.find(secret) == keys.find(api_token(secret)) == key.id
-    assert api_token(secret) == "at_r" + secret.replace("-", "")
-    assert keys.find("11111111-1111-1111-1111-111111111111") is None
-    keys.revoke(key.id)
-    assert keys.find(secret) is None
-    assert [key.revoked is not None for key in keys.list()] == [True]
-    with pytest.raises(NotFound):
-        keys.revoke(key.id)
-    with pytest.raises(Refused):
-        keys.create("a\nb")
-
-
 def test_the_clients_file_can_be_read_by_its_owner_alone(tmp_path: Path) -> None:
     (tmp_path / "client.toml").write_text("old")
     (tmp_path / "client.toml").chmod(0o644)
@@ -180,77 +161,3 @@ def test_the_clients_file_can_be_read_by_its_owner_alone(tmp_path: Path) -> None
 
     assert path.read_text() == 'url = "http://127.0.0.1:8750"\nkey = "secret"\n'
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
-def test_a_project_is_found_by_name_id_and_model_key_also_after_a_restart(store: SqliteStore) -> None:
-    project = Projects(store).create("my-app", max_replicas=2)
-    store.close()
-    projects = Projects(SqliteStore(store.path))
-
-    assert [projects.find(name) for name in ("my-app", project.id, project.model_key)] == [project] * 3
-    assert (project.min_replicas, project.max_replicas, project.inference_timeout, project.idle_timeout) == (
-        0,
-        2,
-        300,
-        30,
-    )
-    with pytest.raises(Conflict):
-        projects.create("my-app")
-    for name in ("", "My App", "-a", "-a_", "a_", "a" * 64, "../x"):
-        with pytest.raises(Refused):
-            projects.create(name)
-
-
-def test_a_wrong_setting_is_named(store: SqliteStore) -> None:
-    projects = Projects(store)
-    project = projects.create("app")
-
-    assert projects.change(project, {"min_replicas": 1, "idle_timeout": 5}).idle_timeout == 5
-    for changes, message in (
-        ({"min_replicas": 4}, "min_replicas: 4 is more than max_replicas, 3"),
-        ({"max_replicas": "2"}, "max_replicas: must be a whole number from 0 to 10000"),
-        ({"idle_timeout": True}, "idle_timeout: must be a whole number from 0 to 604800"),
-        ({"host": "flask"}, "host: must be one of bananastand, potassium"),
-        ({"gpus": 1.5}, "gpus: must be a whole number up to 64, a share of one GPU such as 0.5, or null"),
-        ({"gpus": float("nan")}, "gpus: must be"),
-        ({"gpu_memory_gb": 0}, "gpu_memory_gb: must be a number of GiB"),
-        ({"memory_mb": 1}, "memory_mb: must be a whole number of MiB from 64 to"),
-        ({"memory_mb": float("inf")}, "memory_mb: must be"),
-        ({"labels": "gpu"}, "labels: must be up to 16 labels of different names"),
-        ({"labels": "gpu=a,gpu=b"}, "labels: must be"),
-        ({"labels": {"gpu": "a"}}, "labels: must be"),
-        ({"gpu": 1}, "gpu: there is no such setting; there are"),
-    ):
-        with pytest.raises(Refused, match=message):
-            projects.change(project, changes)
-
-
-def test_build_moves_only_through_its_states_in_order(store: SqliteStore) -> None:
-    builds, project = Builds(store), Projects(store).create("app")
-    build = builds.create(project, ".", secrets={"TOKEN": "secret"})
-    seen = list[str]()
-    builds.on_change.append(lambda changed: seen.append(changed.state))
-
-    with pytest.raises(Conflict, match="the build is queued and cannot become live"):
-        builds.move(build, "live")
-    for state in ("building", "deploying", "live"):
-        builds.move(build, state)
-    with pytest.raises(Conflict):
-        builds.move(build, "failed")
-
-    assert seen == ["building", "deploying", "live"]
-    assert "secret" not in repr(builds.get(build.id))
-    with pytest.raises(NotFound):
-        builds.get("nothing")
-
-
-def test_deployment_stores_its_launch_and_secrets(store: SqliteStore) -> None:
-    builds, project = Builds(store), Projects(store).create("app")
-    build = builds.create(project, ".", secrets={"TOKEN": "secret"})
-    launch = Launch("process", ("python", "app.py"), "/srv", {"A": "b"}, python="/usr/bin/python3", port=8000)
-
-    builds.add_deployment(build, launch)
-
-    stored = builds.deployment(build.id)
-    assert stored is not None
-    assert (stored.launch, stored.secrets) == (launch, {"TOKEN": "secret"})

@@ -30,7 +30,7 @@ from ...errors import Conflict, Refused, StoreError
 from .. import tables
 from ..database import STEPS, Step
 from ..store import Store
-from .batches import Batches
+from .batches import DEADLINE, Batches
 from .errors import FAILURES, as_store_error, is_temporary
 from .mirror import Change, Mirror, replay
 from .schema import upgrade_schema
@@ -81,14 +81,14 @@ class PostgresStore(Store):
         address = server_url(url)
         self.server = f"{address.host or 'localhost'}/{address.database or ''}"
         self._url = address
-        self._opener = create_engine(address, poolclass=NullPool, connect_args=_options(address))
-        with self._translated_errors(), self._opener.begin() as connection:
+        self.opener = create_engine(address, poolclass=NullPool, connect_args=_options(address))
+        with self._translated_errors(), self.opener.begin() as connection:
             upgrade_schema(connection, steps, self.server)
             schema = connection.scalar(select(func.hashtext(func.current_schema())))
             self.id, self.team = _fact(connection, "stand"), _fact(connection, "team")
         fronts = f"bananastand {schema} "
         self._name = f"{fronts}{uuid.uuid4().hex[:12]}"
-        self.session = Session(self._opener, fronts, self._name)
+        self.session = Session(self.opener, fronts, self._name)
         self._mirror = Mirror()
         self._waiting: deque[_Waiting] = deque()
         self._writer: asyncio.Task[None] | None = None
@@ -130,7 +130,7 @@ class PostgresStore(Store):
         with self._mirror.transaction() as (connection, change):
             yield connection
             if loop is None and change:
-                with self._translated_errors(), self._opener.begin() as server:
+                with self._translated_errors(), self.opener.begin() as server:
                     replay(server, change)
         if loop is not None and change:
             self._waiting.append(_Waiting(change, loop.create_future()))
@@ -204,6 +204,8 @@ class PostgresStore(Store):
                 await asyncio.wait({self._writer})
             for batches in self._pools():
                 await batches.close()
+            for reading in self._readings:
+                reading.cancel()
             await asyncio.gather(*self._readings, return_exceptions=True)
             for batches in self._pools():
                 await batches.engine.dispose()
@@ -212,10 +214,10 @@ class PostgresStore(Store):
         """Give up the lock, and close."""
         self.session.close()
         self._mirror.close()
-        self._opener.dispose()
+        self.opener.dispose()
 
     def _load(self) -> None:
-        with self._translated_errors(), self._opener.connect() as connection:
+        with self._translated_errors(), self.opener.connect() as connection:
             self._mirror.load(connection)
 
     async def _write_changes(self) -> None:
@@ -245,7 +247,8 @@ class PostgresStore(Store):
     async def _read(self, work: Callable[[Connection], T]) -> T:
         durable, _ = self._pools()
         with self._translated_errors():
-            async with durable.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            engine = durable.engine.execution_options(isolation_level="AUTOCOMMIT")
+            async with asyncio.timeout(DEADLINE), engine.connect() as connection:
                 return await connection.run_sync(work)
 
     async def _write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
@@ -256,16 +259,18 @@ class PostgresStore(Store):
     def _pools(self) -> tuple[Batches, Batches]:
         """Return what writes durably, and what writes so that a power cut may undo it."""
         if self._batches is None:
-            self._batches = Batches(self._engine("on", CONNECTIONS)), Batches(self._engine("off", 1))
+            self._batches = Batches(self._engine(CONNECTIONS, durable=True)), Batches(self._engine(1, durable=False))
         return self._batches
 
-    def _engine(self, synchronous_commit: str, connections: int) -> AsyncEngine:
+    def _engine(self, connections: int, *, durable: bool) -> AsyncEngine:
         options = _options(self._url, application_name=self._name)
-        if synchronous_commit == "off":
+        if not durable:
             options["options"] += " -c synchronous_commit=off"
         engine = create_async_engine(
             self._url, connect_args=options, pool_size=connections, max_overflow=0, pool_timeout=POOL_TIMEOUT
         )
+        if durable:
+            event.listen(engine.sync_engine, "connect", _commit_durably)
         event.listen(engine.sync_engine, "connect", self._check_front)
         return engine
 
@@ -284,6 +289,18 @@ class PostgresStore(Store):
         except UnicodeEncodeError as error:
             half = ascii(error.object[error.start])
             raise Refused(f"a text has half of a character in it, {half}: send the whole pair") from error
+
+
+def _commit_durably(driver: Any, record: Any) -> None:
+    """Wait for the server's disk at commits, also where its configuration says `off`; stronger settings stay."""
+    cursor = driver.cursor()
+    try:
+        cursor.execute(
+            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+        )
+    finally:
+        cursor.close()
+        driver.commit()
 
 
 def server_url(url: str) -> URL:
