@@ -90,7 +90,7 @@ def _measured(fronts: Pair, database: str, calls: int, losses: int) -> dict[str,
         states = dict(connection.execute("SELECT state, count(*) FROM calls WHERE method = 'POST' GROUP BY state"))
         rows = connection.execute("SELECT count(*) FROM calls WHERE request IS NOT NULL").fetchall()[0][0]
     moments = [*(loss.pop("at") for loss in found), time.monotonic()]
-    for loss, at, until in zip(found, moments, moments[1:], strict=True):
+    for loss, (at, until) in zip(found, itertools.pairwise(moments), strict=True):
         loss["gap_seconds"] = round(load.gap(at, until), 2)
     gaps = sorted(loss["gap_seconds"] for loss in found)
     executed = Counter((fronts.folder / "executed").read_text().split())
