@@ -23,7 +23,9 @@ def export(
     compose: Annotated[bool, typer.Option("--compose", help="A file of Compose: one replica on one machine.")] = False,
     image: Annotated[
         str | None,
-        typer.Option(help="The app's image, by digest for Knative; with --kuberay one that has bananastand[cluster]."),
+        typer.Option(
+            help=r"The app's image, by digest for Knative; with --kuberay one that has bananastand\[cluster]."
+        ),
     ] = None,
     health: Annotated[
         str | None, typer.Option(metavar="PATH", help="Answers 200 when the app is ready; default: what is known.")

@@ -27,8 +27,13 @@ __all__ = [
     "PORTS",
     "NodeOptions",
     "RayProcess",
+    "end_remains",
+    "explain_end",
+    "inherited_environment",
+    "make_ray_folder",
     "own_address",
     "ray_folder",
+    "remove_old_sessions",
     "start_command",
     "taken_port",
 ]

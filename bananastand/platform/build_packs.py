@@ -24,7 +24,7 @@ from .store.blobs import Blobs, write_chunks
 from .store.packs import Packs, unpack_into
 from .store.private_files import make_folder
 
-__all__ = ["BuildPacks", "RestoringNodes", "is_missing", "store_quietly"]
+__all__ = ["BuildPacks", "RestoringNodes", "VersionPart", "is_missing", "store_quietly"]
 
 log = logging.getLogger("bananastand.platform")
 
@@ -34,7 +34,7 @@ LAYERS = ".layers"  # the end of the names of folders that replicas have written
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class VersionPart:
     """A part of a version.
 
     Attributes:
@@ -71,16 +71,16 @@ class BuildPacks:
         async with self._busy.setdefault(version, asyncio.Lock()):
             if launch.kind != "process" or await self.has(version):
                 return
-            folder, parts = self._data / "builds" / version, list[Part]()
+            folder, parts = self._data / "builds" / version, list[VersionPart]()
             for path in await asyncio.to_thread(lambda: list(_pythons(launch, self._data))):
                 pack = await self._packs.pack(path, without={MADE})
                 kind = "environment" if path.parent.name == "environments" else "folder"
-                parts.append(Part(kind, str(path), pack.digest, pack.size))
+                parts.append(VersionPart(kind, str(path), pack.digest, pack.size))
             for path in await asyncio.to_thread(lambda: sorted(set(_weights(folder, self._data)))):
                 parts.append(await self._store_file(path))
             without = await asyncio.to_thread(lambda: {*LEFT_OUT, *_layers(folder)})
             pack = await self._packs.pack(folder, without=without)
-            parts.append(Part("folder", str(folder), pack.digest, pack.size))
+            parts.append(VersionPart("folder", str(folder), pack.digest, pack.size))
             record = {"parts": [asdict(part) for part in parts], "python": launch.python}
             await self._blobs.put(version + RECORD, json.dumps(record).encode())
 
@@ -120,13 +120,13 @@ class BuildPacks:
                 used |= {one.name, *(part.digest for part in self._parts(await self._blobs.get(one.name)))}
         await self._blobs.remove_all(one.name for one in found if one.name not in used and one.age > age)
 
-    async def _store_file(self, path: Path) -> Part:
+    async def _store_file(self, path: Path) -> VersionPart:
         digest, size = await asyncio.to_thread(_digest_of, path)
         if await self._blobs.size(digest) != size:
             await self._blobs.add(digest, path)
-        return Part("file", str(path), digest, size)
+        return VersionPart("file", str(path), digest, size)
 
-    async def _restore(self, part: Part, path: Path, user: Path) -> None:
+    async def _restore(self, part: VersionPart, path: Path, user: Path) -> None:
         make_folder(path.parent)
         if part.kind == "environment":
             async with exclusive(path.with_suffix(".lock")):
@@ -142,9 +142,9 @@ class BuildPacks:
             await unpack_into(path, part.digest, self._packs.open(part.digest))
 
     @staticmethod
-    def _parts(record: bytes) -> list[Part]:
+    def _parts(record: bytes) -> list[VersionPart]:
         try:
-            return [Part(**part) for part in json.loads(record)["parts"]]
+            return [VersionPart(**part) for part in json.loads(record)["parts"]]
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(f"the record of a version's packs is damaged: {error}") from error
 

@@ -109,10 +109,10 @@ def test_a_stream_sends_an_event_for_each_picture_and_ends_with_the_whole_output
     answer = call("POST", f"/run{FLUX}/stream", json={"prompt": "a cat", "num_images": 3, "seed": 7})
     assert answer.headers["content-type"].startswith("text/event-stream")
     events = [json.loads(line.removeprefix("data: ")) for line in answer.text.split("\n\n") if line]
-    whole = call("POST", f"/run{FLUX}", json={"prompt": "a cat", "num_images": 3, "seed": 7}).json()
+    output = call("POST", f"/run{FLUX}", json={"prompt": "a cat", "num_images": 3, "seed": 7}).json()
 
     assert [len(event["images"]) for event in events] == [1, 2, 3]
-    assert [image["width"] for image in events[-1]["images"]] == [image["width"] for image in whole["images"]]
+    assert [image["width"] for image in events[-1]["images"]] == [image["width"] for image in output["images"]]
     assert events[-1]["seed"] == 7
     assert call("POST", f"/run{FLUX}/stream", json={}).status_code == 422
 

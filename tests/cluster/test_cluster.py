@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
@@ -281,3 +284,35 @@ async def test_no_process_of_a_removed_project_is_left(platform: Platform) -> No
     await platform.remove(project)
 
     await until(lambda: not marked(platform), 10)
+
+
+PENDING = """
+import json, ray, sys
+ray.init(address=sys.argv[1], log_to_driver=False, configure_logging=False)
+groups = ray.util.placement_group_table().values()
+print(json.dumps([group["bundles"]["0"] if "0" in group["bundles"] else group["bundles"][0]
+                  for group in groups if group["state"] == "PENDING"]))
+"""
+
+
+def pending_groups(cluster: RayCluster) -> list[dict[str, float]]:
+    """What waits for room in Ray, as an autoscaler of it sees."""
+    environment = {**os.environ, **cluster.front.ray_environment()}
+    command = [sys.executable, "-c", PENDING, cluster.address]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+async def test_what_finds_no_room_stays_pending_in_ray_where_an_autoscaler_sees_it(
+    platform: Platform, cluster: RayCluster
+) -> None:
+    nodes = nodes_of(platform)
+    assert await asyncio.to_thread(pending_groups, cluster) == []
+
+    nodes.want(Resources(gpus=7.0, labels={"zone": "elsewhere"}))
+
+    assert await asyncio.to_thread(pending_groups, cluster) == [{"GPU": 7.0}]
+    nodes.want(Resources(gpus=1.0))  # there is room for it: it is given back at once
+    project = await project_on(platform, "wanted", "small", min_replicas=4, max_replicas=4)
+    await until(lambda: len(ready_replicas(platform, project)) == 4, LOST)
+    await platform.remove(project)

@@ -218,12 +218,12 @@ async def test_a_lost_bridge_loses_starts_and_replicas_and_leaves_no_room(bench:
 async def test_wanted_replicas_are_shown_to_an_autoscaler_until_they_are_not_wanted(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster_nodes, "WANTED", 0.2)
+    monkeypatch.setattr(cluster_nodes, "SHOWN_SECONDS", 0.2)
     bench.nodes.want(Resources(gpus=2.0, labels={"gpu": "a100"}))
     bench.nodes.want(Resources(gpus=2.0, labels={"gpu": "a100"}))
 
-    (wanted,) = bench.bridge.of_kind("want")
-    assert wanted["bundles"] == [{"bundle": {"GPU": 2.0}, "labels": {"gpu": "a100"}}]
+    (message,) = bench.bridge.of_kind("want")
+    assert message["bundles"] == [{"bundle": {"GPU": 2.0}, "labels": {"gpu": "a100"}}]
     await until(lambda: len(bench.bridge.of_kind("want")) == 2)
     assert bench.bridge.of_kind("want")[-1]["bundles"] == []
 

@@ -224,7 +224,7 @@ def _survive(run: _Run, seed: int, points: int, kinds: tuple[str, ...]) -> Repor
     settings = {"min_replicas": 1, "max_replicas": 4, "idle_timeout": 20}
     run.up.http.patch("/stand/v1/projects/app", json=settings).raise_for_status()
     run.count_ends()
-    load = Load(run.port, run.up.key, seed, seconds=(0, 0.02, 0.2), pause=0.25)
+    load = Load(run.port, run.up.key, seed, seconds=(0, 0.02, 0.2), pause=0.5)
     try:
         while (left := points - report.points.total()) > 0:
             if len(order) < 2:
@@ -245,6 +245,7 @@ def _survive(run: _Run, seed: int, points: int, kinds: tuple[str, ...]) -> Repor
     report.twice = sum(count > 1 for count in runs.values())
     report.failed = sum(state == "failed" for state in states.values())
     report.seconds = time.monotonic() - began
+    log.info("%s", report.as_json())
     assert run.up.stop() == 0, run.up.log
     return report
 

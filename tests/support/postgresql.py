@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -81,7 +81,7 @@ class PostgresServer:
             connection.execute(text(statement))
 
     @contextmanager
-    def database(self) -> Iterator[str]:
+    def database(self) -> Generator[str]:
         """The URL of a new, empty database, which is dropped in the end."""
         name = f"stand_{secrets.token_hex(6)}"
         self.execute(f"CREATE DATABASE {name}")

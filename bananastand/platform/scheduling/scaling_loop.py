@@ -139,8 +139,10 @@ class ScalingLoop:
         """Return how many replicas with such needs may be started; None for any number."""
         nodes, resources = self._pool.nodes, self._needs.get(needs, Resources())
         room = nodes.room_for(resources)
-        if room is not None and room <= 0 and nodes.why_never(resources) is not None:
-            self._impossible.add(needs)
+        if needs and room is not None and room <= 0:  # only what a project misses has such a key
+            nodes.want(resources)
+            if nodes.why_never(resources) is not None:
+                self._impossible.add(needs)
         return room
 
     def _suits(self, replica_id: str, needs: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..errors import PlatformError
 from ..settings import Settings
 from .database import SqliteStore
 from .database_guard import check_database, note_start, note_stop
@@ -28,7 +29,11 @@ def open_store(settings: Settings, id: str) -> Store:
         from .postgresql.store import PostgresStore
 
         server = PostgresStore(settings.database)
-        server.take_lock()
+        try:
+            server.take_lock()
+        except PlatformError:
+            server.close()
+            raise
         note_server(settings.data, server.server)
         return server
     check_no_server(settings.data)

@@ -67,13 +67,13 @@ def test_a_document_in_several_files_is_served(folder: Path) -> None:
     with bananastand_mocks.start(openapi=[folder / "shop.yaml"]) as server:
         shop = server.endpoint("shop").base_url
         fruits = httpx2.get(f"{shop}/fruits").json()
-        made = httpx2.post(f"{shop}/fruits", json={"name": "plum", "origin": "hills"})
-        found = httpx2.get(f"{shop}/fruits/{made.json()['id']}").json()
+        created = httpx2.post(f"{shop}/fruits", json={"name": "plum", "origin": "hills"})
+        found = httpx2.get(f"{shop}/fruits/{created.json()['id']}").json()
         wrong = httpx2.post(f"{shop}/fruits", json={"name": "p", "origin": "moon", "near": "moon"})
         document = httpx2.get(f"{shop}/openapi.json").json()
 
     assert [fruit["name"] for fruit in fruits] == ["pear", "fig"]
-    assert (made.status_code, found["origin"]) == (201, "hills")
+    assert (created.status_code, found["origin"]) == (201, "hills")
     assert wrong.status_code == 400
     assert all(field in wrong.text for field in ("name", "origin", "near"))
     assert document["paths"]["/fruits"] == {"$ref": "#/x-files/paths~1fruits.yaml"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import yaml
 from bananastand.platform.errors import Refused
 from bananastand.platform.export.description import AppDescription, describe_app
 from bananastand.platform.export.export import FORMATS, export
-from stands import called, deployed, running
+from stands import Up, called, deployed, running
 
 FILES = Path(__file__).parent / "files"
 DIGEST = "sha256:" + "4e" * 32
@@ -27,7 +28,9 @@ IMAGES = {
     "compose": None,
 }
 APP = AppDescription(
-    name="my_app", version="5b1d6f0e-0000-4000-8000-000000000000", kind="container", image="localhost/x:build", port=8000, health="/healthcheck", environment={"MODEL": "fruitstand", "PRICE": "$5 or $(HOME)", "PORT": "8000"},
+    name="my_app", version="5b1d6f0e-0000-4000-8000-000000000000", kind="container", image="localhost/x:build",
+    port=8000, health="/healthcheck",
+    environment={"MODEL": "fruitstand", "PRICE": "$5 or $(HOME)", "PORT": "8000"},
     secrets=("HF_TOKEN", "S3_KEY"), concurrency=2, timeout=900, start_timeout=600, min_replicas=0, max_replicas=3,
     idle_timeout=30, gpus=1, memory_mb=16384, labels={"gpu": "a100"},
 )  # fmt: skip
@@ -218,6 +221,30 @@ def test_what_cannot_be_exported_says_what_to_do(
     with pytest.raises(Refused) as refused:
         export(app, format, image=image, health=health)
     assert message in str(refused.value)
+
+
+def test_the_command_writes_the_file(tmp_path: Path) -> None:
+    with Up(tmp_path / "data") as up:
+        up.deploy("app")
+        environment = os.environ | {"BANANASTAND_URL": f"http://127.0.0.1:{up.port}", "BANANASTAND_KEY": up.key}
+
+        def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+            program = [sys.executable, "-m", "bananastand", "export", "app", *arguments]
+            return subprocess.run(program, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+        written = command("--compose", "--image", "app:1", "--health", "/ready?now", "-o", "app.yaml")
+        printed = command("--knative", "--image", IMAGES["knative"] or "")
+        refused, unclear = command("--knative"), command("--knative", "--compose")
+    assert (written.returncode, written.stdout) == (
+        0, "app.yaml has app for Compose: read its comments, they say what comes first\n",
+    )  # fmt: skip
+    (service,) = yaml.safe_load((tmp_path / "app.yaml").read_text())["services"].values()
+    assert service["image"] == "app:1"
+    assert "http://127.0.0.1:8000/ready?now" in service["healthcheck"]["test"][-1]
+    assert yaml.safe_load(printed.stdout)["kind"] == "Service"
+    assert (refused.returncode, unclear.returncode) == (2, 2)
+    assert "app runs as a process and has no image" in " ".join(refused.stderr.split())
+    assert "choose one of" in unclear.stderr
 
 
 async def test_a_project_is_described_as_it_runs(tmp_path: Path) -> None:

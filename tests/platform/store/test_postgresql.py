@@ -39,13 +39,17 @@ def query(url: str, statement: str) -> list[tuple[object, ...]]:
     return rows
 
 
-async def test_a_second_front_waits_takes_over_and_the_first_one_writes_nothing_more(url: str) -> None:
+async def test_a_second_front_waits_takes_over_and_the_first_one_writes_nothing_more(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOCK_SECONDS", "FLUSH_SECONDS"):
+        monkeypatch.setattr(f"bananastand.platform.store.postgresql.store.{name}", 0.5)
     first, second = PostgresStore(url), PostgresStore(url)
     first.take_lock()
     Projects(first).create("before")
     await first.flush()
     with pytest.raises(Conflict, match="another platform runs on the database"):
-        PostgresStore(url).take_lock()
+        second.take_lock()
     waiting = asyncio.ensure_future(second.hold_lock())
     await asyncio.sleep(0.5)
     assert not waiting.done()
@@ -104,27 +108,30 @@ async def test_calls_go_on_after_the_server_was_killed(
     assert query(url, "SELECT sum(runs) FROM usage") == [(2,)]
 
 
-async def test_the_event_loop_goes_on_while_the_server_stands_still(
-    tmp_path: Path, postgres_server: PostgresServer, url: str
-) -> None:
+async def test_the_event_loop_goes_on_while_the_server_stands_still(tmp_path: Path, url: str) -> None:
+    longest = 0.0
+
+    async def tick() -> None:
+        nonlocal longest
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0.005)
+            longest = max(longest, time.monotonic() - began)
+
     async with running(tmp_path, database=url) as platform:
-        project = platform.projects.create("app")
-        await platform.store.flush()
-        query(url, "SELECT 1")
-        longest, last = 0.0, time.monotonic()
-        engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+        project = await deployed(platform)
+        engine, ticking = create_engine(url.replace("postgresql:", "postgresql+psycopg:")), asyncio.create_task(tick())
         with engine.begin() as other:
             other.execute(text("LOCK TABLE calls, projects IN ACCESS EXCLUSIVE MODE"))
-            call = asyncio.ensure_future(platform.submit(project, "/", b"{}"))
+            call = asyncio.create_task(called(platform, project, value={"n": 1}))
             platform.projects.change(project, {"idle_timeout": 5})
-            while time.monotonic() < last + 0.02 or longest == 0.0 or not call.done():
-                await asyncio.sleep(0.005)
-                longest, last = max(longest, time.monotonic() - last), time.monotonic()
-                if other.in_transaction() and longest and platform.store.is_flushed is False:
-                    other.rollback()
+            await asyncio.sleep(1.0)
+            assert not call.done()
+            assert not platform.store.is_flushed
         engine.dispose()
-        assert longest < 0.25
-        platform.projects.remove(project)
+        assert (await call)["got"] == {"n": 1}
+        ticking.cancel()
+    assert longest < 0.5
 
 
 def test_texts_and_addresses_that_no_server_takes_are_refused(url: str) -> None:

@@ -20,6 +20,8 @@ from ...errors import StoreError
 __all__ = ["Batches"]
 
 BATCH_SIZE = 100  # writes of one transaction at most
+DEADLINE = 45.0  # seconds for a transaction with a server that stands still
+CLOSE_SECONDS = 5.0  # for the last writes
 
 Work = Callable[[Connection], Any]
 
@@ -64,16 +66,30 @@ class Batches:
         return await write.future
 
     async def close(self) -> None:
-        """Finish all writes, and accept no more."""
+        """Finish all writes within CLOSE_SECONDS, and accept no more."""
         self._is_closed = True
-        if self._task is not None:
-            await asyncio.wait({self._task})
+        if (task := self._task) is not None:
+            await asyncio.wait({task}, timeout=CLOSE_SECONDS)
+            task.cancel()
+            await asyncio.wait({task}, timeout=CLOSE_SECONDS)
 
     async def _run(self) -> None:
+        try:
+            await self._write_all()
+        finally:
+            self._task = None
+            for write in self._waiting:
+                _fail(write, StoreError("the database is closed: the platform stops"))
+
+    async def _write_all(self) -> None:
         while self._waiting:
             writes = [self._waiting.popleft() for _ in range(min(BATCH_SIZE, len(self._waiting)))]
             try:
                 await self._commit(writes)
+            except asyncio.CancelledError:
+                for write in writes:
+                    _fail(write, StoreError("the platform stops: it is not known whether it is written"))
+                raise
             except Exception as error:
                 if len(writes) == 1:
                     _fail(writes[0], error)
@@ -83,10 +99,9 @@ class Batches:
                         await self._commit([write])
                     except Exception as alone:
                         _fail(write, alone)
-        self._task = None
 
     async def _commit(self, writes: list[_Write]) -> None:
-        async with self.engine.begin() as connection:
+        async with asyncio.timeout(DEADLINE), self.engine.begin() as connection:
             await connection.run_sync(_execute, writes)
         for write in writes:
             if not write.future.done():

@@ -30,7 +30,7 @@ from ...errors import Conflict, Refused, StoreError
 from .. import tables
 from ..database import STEPS, Step
 from ..store import Store
-from .batches import Batches
+from .batches import DEADLINE, Batches
 from .errors import FAILURES, as_store_error, is_temporary
 from .mirror import Change, Mirror, replay
 from .schema import upgrade_schema
@@ -204,6 +204,8 @@ class PostgresStore(Store):
                 await asyncio.wait({self._writer})
             for batches in self._pools():
                 await batches.close()
+            for reading in self._readings:
+                reading.cancel()
             await asyncio.gather(*self._readings, return_exceptions=True)
             for batches in self._pools():
                 await batches.engine.dispose()
@@ -245,7 +247,8 @@ class PostgresStore(Store):
     async def _read(self, work: Callable[[Connection], T]) -> T:
         durable, _ = self._pools()
         with self._translated_errors():
-            async with durable.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            engine = durable.engine.execution_options(isolation_level="AUTOCOMMIT")
+            async with asyncio.timeout(DEADLINE), engine.connect() as connection:
                 return await connection.run_sync(work)
 
     async def _write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
