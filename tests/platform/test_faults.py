@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from bananastand.platform.replicas.orphans import find_orphans
-from faults import Load, command_of, query, verify, wait_for_the_end
+from faults import Load, command_of, verify, wait_for_the_end
 from stands import Up
 
 VICTIMS = ("replicas", "supervisor", "both")
@@ -67,9 +67,10 @@ def harm(up: Up, chance: random.Random, how: signal.Signals, named: str = "") ->
 
 
 def up_id(up: Up) -> str:
-    return str(query(up.data, "SELECT value FROM facts WHERE name = 'stand'")[0][0])
+    return str(json.loads((up.data / "identity.json").read_text())["id"])
 
 
+@pytest.mark.usefixtures("database")
 @pytest.mark.parametrize("seed", [1, 2])
 def test_what_was_acknowledged_survives_a_few_kills(tmp_path: Path, seed: int) -> None:
     acknowledged, failed = survive(tmp_path / "data", seed, 3)
@@ -122,6 +123,7 @@ def test_what_was_acknowledged_survives_harm_of_every_kind(tmp_path: Path, sourc
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("database")
 @pytest.mark.parametrize(("source", "seed"), [("small", 7), ("potassium", 8)])
 def test_what_was_acknowledged_survives_sixty_points_of_harm(tmp_path: Path, source: str, seed: int) -> None:
     acknowledged, failed = survive(tmp_path / "data", seed, 60, source, ALL_VICTIMS)
