@@ -26,7 +26,7 @@ lint: .venv/dev  ## ruff and pyright
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright
 
 bench: .venv/dev  ## benchmarks on this machine, into benchmarks/results/
-	set -e; for name in embedded byte_equality throughput mixed_load host_overhead mocks platform processors; do $(BIN)/python -m benchmarks.$$name; done
+	set -e; for name in embedded byte_equality throughput mixed_load host_overhead mocks platform processors swarm history; do $(BIN)/python -m benchmarks.$$name; done
 
 mutants: .venv/dev  ## faults put into mocks and clients, and which of them no test sees
 	$(BIN)/python -m tools.mutation --out benchmarks/results/mutants.json

@@ -17,6 +17,7 @@ __all__ = [
     "AppVariables",
     "ClientVariables",
     "CommandVariables",
+    "NodeVariables",
     "MocksVariables",
     "PlatformVariables",
     "ServingVariables",
@@ -96,6 +97,27 @@ class CommandVariables(_Variables):
     )
     demo_port: int = Field(
         default=8750, validation_alias="STAND_PORT", description="Where the platform of `bananastand demo` listens."
+    )
+
+
+class NodeVariables(_Variables):
+    """`bananastand join`, which makes a machine a node of a cluster."""
+
+    folder: Path | None = Field(
+        default=None,
+        validation_alias="BANANASTAND_NODE",
+        description="The node's folder, for its credentials, builds and logs. Default: `bananastand-node` beside the "
+        "data directory.",
+    )
+    join_token: SecretStr | None = Field(
+        default=None,
+        validation_alias="BANANASTAND_JOIN_TOKEN",
+        description="The join token, needed the first time only.",
+    )
+    node_folder: Path | None = Field(
+        default=None,
+        validation_alias="BANANASTAND_NODE_FOLDER",
+        description="The same folder for what runs in Ray on the node. `bananastand join` sets it.",
     )
 
 
@@ -237,6 +259,7 @@ class AppVariables(_Variables):
 PROGRAMS: tuple[type[_Variables], ...] = (
     PlatformVariables,
     CommandVariables,
+    NodeVariables,
     MocksVariables,
     ClientVariables,
     ServingVariables,

@@ -116,23 +116,28 @@ def measure_drain(options: argparse.Namespace) -> dict[str, Any]:
             up.deploy("sleeper", HOSTS / "sleeper.py")
             up.settings("sleeper", min_replicas=replicas, max_replicas=replicas)
             up.wait(lambda up=up, n=replicas: up.http.get("/stand/v1/projects/sleeper").json()["ready"] == n)
-            asyncio.run(queue(up, options.queued))
-            up.wait(lambda up=up: up.http.get("/stand/v1/status").json()["queued"] == 0)
-            up.wait(lambda up=up: up.http.get("/stand/v1/status").json()["running"] == 0)
-            with contextlib.closing(sqlite3.connect(up.data / "stand.sqlite")) as database:
-                text = "SELECT min(begun), max(finished), count(*) FROM calls WHERE state = 'succeeded'"
-                begun, finished, count = database.execute(text).fetchone()
-        assert count == options.queued, f"{count} of {options.queued} calls succeeded"
-        ideal = options.queued * SLEEP / replicas
-        row[str(replicas)] = {"seconds": round(finished - begun, 3), "of_ideal": round(ideal / (finished - begun), 4)}
+            row[str(replicas)] = drained(up, options.queued, replicas)
     return row
+
+
+def drained(up: Up, queued: int, replicas: int) -> dict[str, float]:
+    """Seconds for so many waiting calls by so many replicas that are ready, and the share of the ideal."""
+    asyncio.run(queue(up, queued))
+    up.wait(lambda: up.http.get("/stand/v1/status").json()["queued"] == 0)
+    up.wait(lambda: up.http.get("/stand/v1/status").json()["running"] == 0)
+    with contextlib.closing(sqlite3.connect(up.data / "stand.sqlite")) as database:
+        text = f"SELECT begun, finished FROM calls WHERE state = 'succeeded' ORDER BY number DESC LIMIT {queued}"
+        rows = database.execute(text).fetchall()
+    assert len(rows) == queued, f"{len(rows)} of {queued} calls succeeded"
+    seconds = max(finished for _, finished in rows) - min(begun for begun, _ in rows)
+    return {"seconds": round(seconds, 3), "of_ideal": round(queued * SLEEP / replicas / seconds, 4)}
 
 
 def measure_start(options: argparse.Namespace) -> dict[str, Any]:
     """Seconds from nothing to the first picture's first byte, of each start the sorted list."""
     row: dict[str, Any] = {"python app.py": sorted(round(by_itself(), 3) for _ in range(options.starts))}
     for name, parents in (("forked", 1), ("process", 0)):
-        with stand(settings={"parents": parents}) as up:
+        with stand(settings={"fork_servers": parents}) as up:
             up.deploy("embedded", ROOT / "app.py")
             if parents:
                 up.wait(lambda up=up: "is warm" in up.http.get("/stand/v1/projects/embedded/logs").text)
@@ -172,14 +177,14 @@ def measure_idle(options: argparse.Namespace) -> dict[str, Any]:
 
 
 class Up:
-    """A stand in a process of its own. root: the checkout that it is of."""
+    """A stand in a process of its own. root: the checkout that it is of; module: with `--serve`."""
 
-    def __init__(self, data: Path, *, root: Path = ROOT, **options: Any) -> None:
+    def __init__(self, data: Path, *, root: Path = ROOT, module: str = "benchmarks.platform", **options: Any) -> None:
         self.data, self.port = data, free_port()
         paths = os.pathsep.join((str(root), str(root / "mocks")))
         encoded = json.dumps({"data": str(data), "port": self.port, **options})
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.platform", "--serve", encoded],
+            [sys.executable, "-m", module, "--serve", encoded],
             cwd=root, env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         self.http = httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=PATIENCE, trust_env=False)

@@ -114,6 +114,43 @@ def platform(found: dict[str, Any]) -> str:
     return _table("| | |", rows, _measured(found))
 
 
+def swarm(found: dict[str, Any]) -> str:
+    """Scheduling by the number of replicas."""
+    rows = [
+        f"| {int(count):,} | {size['projects']:,} | {size['nodes']:,} | {size['calls_per_second']:,} "
+        f"| {size['decide_ms']['p50']:.3f}, {size['decide_ms']['p99']:.3f} ms "
+        f"| {size['decide_ms_without_free_gpus']['p50']:.3f}, {size['decide_ms_without_free_gpus']['p99']:.3f} ms "
+        f"| {size['bytes_of_an_idle_replica'] / 1000:.1f} KB |"
+        for count, size in found["replicas"].items()
+    ]
+    return _table(
+        "| replicas | projects | nodes | calls/s | a decision, p50 and p99 | with no free GPU | an idle replica |",
+        rows,
+        f"{found['machine']['processor']}, Python {found['machine']['python']}, commit {found['machine']['commit']}; "
+        f"`{found['command']}`.",
+    )
+
+
+def history(found: dict[str, Any]) -> str:
+    """What many finished calls cost."""
+    databases = found["databases"]
+    rows = [
+        f"| {name} | "
+        + " | ".join(
+            f"{of[name]['without']:.2f} | {of[name]['with']:.2f} | {of[name]['ratio']:.2f}" for of in databases.values()
+        )
+        + " |"
+        for name in next(iter(databases.values()))
+    ]
+    columns = " | ".join(f"{name}: none, ms | {found['calls']:,}, ms | ratio" for name in databases)
+    return _table(
+        f"| | {columns} |",
+        rows,
+        f"{found['projects']:,} projects. {found['machine']['processor']}, commit {found['machine']['commit']}; "
+        f"`{found['command']}`.",
+    )
+
+
 def byte_equality(found: dict[str, Any]) -> str:
     """Exact mode's promise, counted."""
     return (
@@ -174,6 +211,8 @@ TABLES = {
     "platform": platform,
     "soak": soak,
     "processors": processors,
+    "swarm": swarm,
+    "history": history,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -38,23 +39,20 @@ def get_usage(runtime: Runtime, request: ApiRequest) -> dict[str, Any]:
     if start > end:
         raise ProviderError("dates_inverted")
     rows = [row for row in runtime.usage() if start <= row.day <= end]
-    days = sorted({row.day for row in rows})
-    models = sorted({row.model_key for row in rows})
+    days, models = defaultdict[date, list[DailyUsage]](list), defaultdict[str, list[DailyUsage]](list)
+    for row in rows:
+        days[row.day].append(row)
+        models[row.model_key].append(row)
     return {
         "startDate": start.isoformat(),
         "endDate": end.isoformat(),
         "summary": _sums(rows, SUMS),
-        "daily": [
-            {"date": day.isoformat(), **_sums([row for row in rows if row.day == day], OF_A_DAY)} for day in days
-        ],
-        "models": [
-            {"modelKey": key, **_sums([row for row in rows if row.model_key == key], OF_A_MODEL)} for key in models
-        ],
+        "daily": [{"date": day.isoformat(), **_sums(of_day, OF_A_DAY)} for day, of_day in sorted(days.items())],
+        "models": [{"modelKey": key, **_sums(of_model, OF_A_MODEL)} for key, of_model in sorted(models.items())],
     }
 
 
-def _sums(rows: Iterable[DailyUsage], names: Iterable[str]) -> dict[str, Any]:
-    rows = list(rows)
+def _sums(rows: list[DailyUsage], names: Iterable[str]) -> dict[str, Any]:
     return {name: sum(getattr(row, SUMS[name]) for row in rows) for name in names}
 
 

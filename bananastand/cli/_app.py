@@ -12,6 +12,7 @@ from .demo import demo
 from .deploy import deploy
 from .disk import df, prune
 from .doctor import doctor
+from .export import export
 from .init import init
 from .inspect import inspect
 from .join import join
@@ -60,6 +61,7 @@ def build() -> typer.Typer:
         builds,
         scale,
         rollback,
+        export,
         cancel,
         rm,
         df,

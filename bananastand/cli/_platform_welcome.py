@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from bananastand.platform.build_packs import RestoringNodes
 from bananastand.platform.platform import Platform
 from bananastand.platform.replicas.isolation import describe_isolation
 from bananastand.platform.replicas.local_machine import LocalMachine
@@ -26,6 +27,7 @@ def print_welcome(console: Console, platform: Platform, url: str, fronts: dict[i
         f"  {describe_isolation(platform.settings.isolation, network=platform.settings.network)}", markup=False
     )
     nodes = platform.pool.nodes
+    nodes = nodes.nodes if isinstance(nodes, RestoringNodes) else nodes
     problem = nodes.use_cgroups() if isinstance(nodes, LocalMachine) else None
     if problem is not None and platform.settings.memory_mb is not None:
         console.print(f"  memory: watched once a second, not bounded by the kernel ({problem})", markup=False)

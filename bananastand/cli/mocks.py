@@ -159,7 +159,7 @@ def mocks(
             openapi=openapi or (),
             vlm=configured(vlm or (), os.environ, model=vlm_model),
         )
-        if record or replay or cassette or redact or match != MATCHED:
+        if record or replay or redact or match != MATCHED:
             from bananastand_mocks.cassettes.exchanges import build_exchanges
 
             server.worlds.exchanges.update(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,8 +11,12 @@ from bananastand.platform.store.logs import plain
 from ._connection import AsJson, Key, Url, as_json, connected, table
 from ._ends import USAGE, fail
 
+if TYPE_CHECKING:
+    from bananastand.clients.platform import PlatformClient
+
 __all__ = ["builds", "cancel", "logs", "ps", "rm", "rollback", "scale"]
 
+PAGE = 200  # projects that are asked for at once
 OPTIONAL = ("gpus", "gpu_memory_gb", "memory_mb", "labels")  # columns that are left out where they say nothing
 Project = Annotated[str, typer.Argument(help="The project's name or model key.")]
 
@@ -33,11 +37,20 @@ def ps(
             names = ("id", "state", "pid", *where, "card", "running", "answered", "memory_mb", "age_seconds",
                      "start_seconds", "readiness")  # fmt: skip
             return table(("REPLICA", *(name.upper().replace("_", " ") for name in names[1:])), _cells(rows, names))
-        rows = platform.get("/projects")["projects"]
+        rows = _all_projects(platform)
     if json_:
         return as_json(rows)
     names = ("name", "model_key", "ready", "replicas", "queued", "running", "url", "problem")
     return table(tuple(name.upper().replace("_", " ") for name in names), _cells(rows, names))
+
+
+def _all_projects(platform: PlatformClient) -> list[dict[str, Any]]:
+    """Return all projects, some at a time, so that calls have their turn."""
+    rows = page = platform.get(f"/projects?limit={PAGE}")["projects"]
+    while len(page) == PAGE:
+        page = platform.get(f"/projects?limit={PAGE}&after={page[-1]['id']}")["projects"]
+        rows = rows + page
+    return rows
 
 
 def builds(project: Project, url: Url = None, key: Key = None, json_: AsJson = False) -> None:

@@ -24,7 +24,16 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bananastand.platform.store.private_files import make_folder, open_private
 
-__all__ = ["HEAD_NAME", "Authority", "Role", "certificate_request", "fingerprint", "new_key", "write_private"]
+__all__ = [
+    "Authority",
+    "HEAD_NAME",
+    "Role",
+    "certificate_request",
+    "member_uri",
+    "new_key",
+    "write_private",
+    "fingerprint",
+]
 
 Role = Literal["front", "node"]
 

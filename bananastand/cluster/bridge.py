@@ -6,14 +6,17 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from bananastand.platform.environment import inherited
+from bananastand.platform.store.private_files import open_private
 
 from .wire import Message, MessageStream
 
@@ -36,6 +39,7 @@ class Bridge:
         environment: Ray's variables, beside those that programs of the platform inherit.
         on_message: Called with each message of the process.
         on_lost: Called when the process has ended, or is given up.
+        log_file: Takes what the process prints, which is Ray's and not for users of the platform.
 
     Attributes:
         is_connected: Whether it is connected to the cluster.
@@ -50,8 +54,10 @@ class Bridge:
         environment: Mapping[str, str],
         on_message: Callable[[Message], None],
         on_lost: Callable[[], None],
+        log_file: Path,
     ) -> None:
         self._options, self._on_message, self._on_lost = options, on_message, on_lost
+        self._log_file = log_file
         quiet = {
             "RAY_BACKEND_LOG_LEVEL": "error"
         }  # what matters of Ray's warnings is a problem in the platform's words
@@ -102,13 +108,16 @@ class Bridge:
         ours, theirs = socket.socketpair()
         command = (sys.executable, "-m", MODULE, json.dumps(theirs.fileno()))
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                env=self._environment,
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-            )
+            with open(self._log_file, "wb", opener=open_private) as output:
+                process = await asyncio.create_subprocess_exec(
+                    *command,
+                    env=self._environment,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,
+                )
         except OSError:
             ours.close()
             raise
@@ -134,8 +143,9 @@ class Bridge:
         finally:
             self.is_connected, self._stream = False, None
             stream.close()
-            with suppress(ProcessLookupError):
-                process.kill()
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)  # process.kill() would reap it, unseen by asyncio
             self._on_lost()
             self.changed.set()
             await asyncio.shield(process.wait())

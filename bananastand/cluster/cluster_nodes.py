@@ -39,7 +39,7 @@ log = logging.getLogger("bananastand.cluster")
 
 CONNECT_TIMEOUT = 40.0  # seconds for which a start waits for the cluster
 REST = 60.0  # seconds without replicas for a node whose disk is full, or whose relay cannot be reached
-WANTED = 15.0  # seconds for which demand is shown to an autoscaler after it was noticed last
+SHOWN_SECONDS = 15.0  # seconds for which demand is shown to an autoscaler after it was noticed last
 
 
 class ClusterNodes:
@@ -73,7 +73,9 @@ class ClusterNodes:
             },
             "cgroups": True,
         }
-        self._bridge = Bridge(options, front.ray_environment(), self._handle, self._lose_all)
+        folder = make_folder(cluster_folder(settings.data))
+        log_file = folder / "bridge.log"
+        self._bridge = Bridge(options, front.ray_environment(), self._handle, self._lose_all, log_file)
         self._nodes: dict[str, Node] = {}
         self._head_seen = 0.0
         self._reserved: dict[str, Reservation] = {}
@@ -82,8 +84,9 @@ class ClusterNodes:
         self._starting: dict[str, asyncio.Future[Message]] = {}
         self._resting: dict[tuple[str, str], tuple[float, str]] = {}  # (node, version or "") -> until when, why
         self._unpacked: dict[str, set[str]] = {}  # versions by the name of a node
-        self._wanted: dict[str, tuple[float, dict[str, Any]]] = {}
-        self._cordons = make_folder(cluster_folder(settings.data)) / "cordoned.json"
+        self._demand: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._demand_timer: asyncio.TimerHandle | None = None
+        self._cordons = folder / "cordoned.json"
         self._cordoned = _read_cordons(self._cordons)
 
     async def open(self) -> list[str]:
@@ -142,7 +145,6 @@ class ClusterNodes:
         elif order.may_share_gpu and (shared := self._share(usable, amounts, order.deployment)) is not None:
             reservation = shared
         else:
-            self.want(order.resources)
             return False
         self._reserved[order.replica], self._resources[order.replica] = reservation, order.resources
         return True
@@ -152,13 +154,14 @@ class ClusterNodes:
         amounts = amounts_of(resources, self._nodes.values())
         if resources.gpus is None and resources.labels:  # a node with these labels may have GPUs once there is one
             amounts = amounts_of(Resources(gpus=1.0, memory_mb=resources.memory_mb), ())
-        wanted = {"bundle": bundle_of(amounts), "labels": dict(resources.labels)}
-        key = json.dumps(wanted, sort_keys=True)
-        was_known = key in self._wanted
-        self._wanted[key] = (time.monotonic() + WANTED, wanted)
+        demand = {"bundle": bundle_of(amounts), "labels": dict(resources.labels)}
+        key = json.dumps(demand, sort_keys=True)
+        was_known = key in self._demand
+        self._demand[key] = (time.monotonic() + SHOWN_SECONDS, demand)
         if not was_known:
-            self._send_wanted()
-            asyncio.get_running_loop().call_later(WANTED + 0.1, self._forget_wanted)
+            self._send_demand()
+        if self._demand_timer is None:
+            self._demand_timer = asyncio.get_running_loop().call_later(SHOWN_SECONDS * 0.8, self._ask_again)
 
     async def start(self, order: ReplicaOrder, on_line: Callable[[str], None]) -> RunningReplica:
         """Start the program of an order on its node. Raises NodeLost, ReplicaFailed."""
@@ -253,7 +256,7 @@ class ClusterNodes:
         return sorted(self._nodes.keys() - usable)
 
     def _problem_of(self, node: Node) -> str | None:
-        return node.problem or self._rests(node, "")
+        return node.problem or self._rests(node, "") or (None if node.is_open else "its keeper starts")
 
     def _rests(self, node: Node, deployment: str) -> str | None:
         """Return why a node gets no replica for now, of any version or of one; None where it does."""
@@ -284,17 +287,21 @@ class ClusterNodes:
             return bundle_of(reservation.amounts)
         return {f"node:{self._nodes[reservation.node].address}": 0.001}
 
-    def _forget_wanted(self) -> None:
-        now = time.monotonic()
-        current = {key: entry for key, entry in self._wanted.items() if entry[0] > now}
-        if len(current) < len(self._wanted):
-            self._wanted = current
-            self._send_wanted()
-        if current:
-            asyncio.get_running_loop().call_later(WANTED, self._forget_wanted)
+    def _ask_again(self) -> None:
+        """Have the platform look for room again: what is still wanted is said again, and the rest is forgotten."""
+        self._demand_timer = None
+        self._notify()
+        asyncio.get_running_loop().call_later(SHOWN_SECONDS * 0.2 + 0.1, self._forget_demand)
 
-    def _send_wanted(self) -> None:
-        self._bridge.send("want", bundles=[wanted for _, wanted in self._wanted.values()])
+    def _forget_demand(self) -> None:
+        now = time.monotonic()
+        current = {key: entry for key, entry in self._demand.items() if entry[0] > now}
+        if len(current) < len(self._demand):
+            self._demand = current
+            self._send_demand()
+
+    def _send_demand(self) -> None:
+        self._bridge.send("want", bundles=[demand for _, demand in self._demand.values()])
 
     # The bridge's messages
 

@@ -29,7 +29,10 @@ __all__ = [
     "check_role",
     "client_context",
     "cluster_folder",
+    "create_cluster",
+    "issue",
     "server_context",
+    "write_identity",
 ]
 
 FOLDER_VARIABLE = "BANANASTAND_NODE_FOLDER"  # names the folder of a node's identity, for what runs in Ray there

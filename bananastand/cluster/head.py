@@ -27,7 +27,15 @@ from .enrolment import EnrolmentServer
 from .prerequisites import check_ray
 from .ray_process import NodeOptions, RayProcess
 
-__all__ = ["StartedHead", "ensure_head", "init_cluster", "is_first_machine", "load_options", "run_head"]
+__all__ = [
+    "StartedHead",
+    "ensure_head",
+    "init_cluster",
+    "is_first_machine",
+    "is_running",
+    "load_options",
+    "run_head",
+]
 
 START_TIMEOUT = 90.0  # seconds until a head that `up` starts is there
 STOP_TIMEOUT = 30.0

@@ -48,7 +48,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(slots=True)
-class _Kept:
+class _Entry:
     """A replica of this node.
 
     Attributes:
@@ -70,7 +70,7 @@ class Keeper:
     """One node's keeper for one platform. All its coroutines are called from the bridge; they run at the same time."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, _Kept] = {}
+        self._entries: dict[str, _Entry] = {}
         self._receiving: dict[int, asyncio.Queue[bytes | None]] = {}
         self._events = list[Event]()
         self._has_events = asyncio.Event()
@@ -171,11 +171,11 @@ class Keeper:
     async def start(self, message: dict[str, Any], shipment: dict[str, Any] | None) -> dict[str, Any]:
         """Start the program of an order, whose build is here; returns what `RemoteReplica` has to know, or why not."""
         order = order_from_message(message)
-        kept = self._kept[order.replica] = _Kept()
+        entry = self._entries[order.replica] = _Entry()
         order = replace(order, resources=replace(order.resources, labels={}, gpu_memory_gb=None))
         try:
             if shipment is not None:
-                launch, kept.held = await self._files.localize(order.launch, shipment)
+                launch, entry.held = await self._files.localize(order.launch, shipment)
                 order = replace(order, launch=launch)
             if not self._machine.reserve(order):
                 raise ReplicaFailed(self._machine.why_never(order.resources) or "the node has no room for it")
@@ -186,11 +186,11 @@ class Keeper:
         except BaseException:
             self._let_go(order.replica)
             raise
-        kept.running = running
-        if self._kept.get(order.replica) is not kept:  # it was cleaned up meanwhile
+        entry.running = running
+        if self._entries.get(order.replica) is not entry:  # it was cleaned up meanwhile
             await _remove(running)
             return {"failed": "its start was cancelled"}
-        kept.tasks = [
+        entry.tasks = [
             asyncio.create_task(self._watch_ports(order.replica, running)),
             asyncio.create_task(self._watch_end(order.replica, running)),
         ]
@@ -218,10 +218,10 @@ class Keeper:
 
     async def clean_up(self, replica: str) -> None:
         """Remove what a replica has left, and forget it. A program that still runs is killed."""
-        kept, running = self._kept.get(replica), self._running(replica)
+        entry, running = self._entries.get(replica), self._running(replica)
         self._let_go(replica)
-        if kept is not None and running is not None:
-            if running.program.stream is not None and not kept.is_attached:
+        if entry is not None and running is not None:
+            if running.program.stream is not None and not entry.is_attached:
                 running.program.stream.close()
             await _remove(running)
 
@@ -232,37 +232,37 @@ class Keeper:
 
     async def forward(self, replica: str, waited: float) -> None:
         """Relay to a container whose published port is mute; what comes of it is an event."""
-        kept, running = self._kept.get(replica), self._running(replica)
-        if kept is not None and running is not None and kept.forwarder is None:
-            kept.forwarder = running.forward(waited)
-            if kept.forwarder is not None:
-                kept.tasks.append(asyncio.create_task(self._watch_forwarder(replica, kept.forwarder)))
+        entry, running = self._entries.get(replica), self._running(replica)
+        if entry is not None and running is not None and entry.forwarder is None:
+            entry.forwarder = running.forward(waited)
+            if entry.forwarder is not None:
+                entry.tasks.append(asyncio.create_task(self._watch_forwarder(replica, entry.forwarder)))
 
     async def close_forwarder(self, replica: str) -> None:
         """End the forwarder of a container."""
-        if (kept := self._kept.get(replica)) is not None and (forwarder := kept.forwarder) is not None:
-            kept.forwarder = None
+        if (entry := self._entries.get(replica)) is not None and (forwarder := entry.forwarder) is not None:
+            entry.forwarder = None
             await forwarder.close()
 
     async def close(self) -> None:
         """End everything on this node."""
         self._relay.close()
         self._looking.cancel()
-        await asyncio.gather(*(self.clean_up(replica) for replica in list(self._kept)))
+        await asyncio.gather(*(self.clean_up(replica) for replica in list(self._entries)))
         await self._machine.close()
         os.close(self._reaper)
 
     def _running(self, replica: str) -> LocalReplica | None:
-        kept = self._kept.get(replica)
-        return kept.running if kept is not None else None
+        entry = self._entries.get(replica)
+        return entry.running if entry is not None else None
 
     def _let_go(self, replica: str) -> None:
-        kept = self._kept.pop(replica, None)
-        if kept is not None:
-            for task in kept.tasks:
+        entry = self._entries.pop(replica, None)
+        if entry is not None:
+            for task in entry.tasks:
                 task.cancel()
-            if kept.held is not None:
-                kept.held.release()
+            if entry.held is not None:
+                entry.held.release()
         self._machine.release(replica)
 
     # Events
@@ -302,7 +302,7 @@ class Keeper:
         known: dict[str, Any] = {}
         while True:
             await asyncio.sleep(LOOK)
-            running = {id: kept.running for id, kept in self._kept.items() if kept.running is not None}
+            running = {id: entry.running for id, entry in self._entries.items() if entry.running is not None}
             live = {id: replica for id, replica in running.items() if replica.status is None}
             replicas = await asyncio.to_thread(_measure, live)
             warm = list(self._machine.states()[0].warm)
@@ -316,36 +316,37 @@ class Keeper:
     async def _open_stream(self, target: dict[str, Any], factory: Callable[[], Any]) -> None:
         """Connect what a front has asked the relay for. Raises OSError."""
         loop, id = asyncio.get_running_loop(), target["replica"]
-        kept, running = self._kept.get(id), self._running(id)
-        if kept is None or running is None:
+        entry, running = self._entries.get(id), self._running(id)
+        if entry is None or running is None:
             raise ConnectionRefusedError(f"no replica {id} runs here")
         if target.get("worker"):
-            if running.program.stream is None or kept.is_attached:
+            if running.program.stream is None or entry.is_attached:
                 raise ConnectionRefusedError(f"the worker of replica {id} cannot be reached twice")
-            kept.is_attached = True
+            entry.is_attached = True
             await loop.create_unix_connection(factory, sock=running.program.stream)
             return
         host, port = str(target["host"]), int(target["port"])
-        if not await self._belongs(kept, running, host, port):
+        if not await self._belongs(entry, running, host, port):
             raise ConnectionRefusedError(f"port {port} is none of replica {id}'s")
         await loop.create_connection(factory, host, port)
 
     @staticmethod
-    async def _belongs(kept: _Kept, running: LocalReplica, host: str, port: int) -> bool:
+    async def _belongs(entry: _Entry, running: LocalReplica, host: str, port: int) -> bool:
         """Whether a front may reach a port of this machine: a replica's own, or its container's."""
-        if (host, port) in running.addresses.values() or port in kept.own_ports:
+        if (host, port) in running.addresses.values() or port in entry.own_ports:
             return True
-        if kept.forwarder is not None and kept.forwarder.address == (host, port):
+        if entry.forwarder is not None and entry.forwarder.address == (host, port):
             return True
         if host in LOOPBACK and port in await asyncio.to_thread(_listening_ports, running.pid):
-            kept.own_ports.add(port)
+            entry.own_ports.add(port)
             return True
         return False
 
 
 def node_folder(name: str) -> Path:
-    """Return the folder in which a node keeps the builds that were sent to it."""
-    return default_data().expanduser().resolve() / "nodes" / name.replace("/", "-")
+    """Return the folder of a node for builds and credentials: the one of its identity, where it has one."""
+    named = os.environ.get(FOLDER_VARIABLE)
+    return Path(named) if named else default_data().expanduser().resolve() / "nodes" / name.replace("/", "-")
 
 
 def _addresses(running: LocalReplica) -> list[list[Any]]:

@@ -91,7 +91,7 @@ class RayNodes:
         self._nodes: dict[str, _Node] = {}
         self._groups: dict[str, Any] = {}  # by replica
         self._places: dict[str, _Node] = {}
-        self._wanted: list[Any] = []
+        self._pending = list[asyncio.Task[None]]()
         self._head_seen = time.monotonic()
         self._keeper = Ray.remote(num_cpus=0, num_gpus=0, max_restarts=0, max_concurrency=1000)(Keeper)
 
@@ -341,12 +341,9 @@ class RayNodes:
         Args:
             bundles: Objects with a bundle and the labels of its node.
         """
-        for group in self._wanted:
-            remove_placement_group(group)
-        self._wanted = [
-            make_group([wanted["bundle"]], bundle_label_selector=[wanted["labels"]] if wanted["labels"] else None)
-            for wanted in bundles[:MAX_PENDING]
-        ]
+        for task in self._pending:
+            task.cancel()
+        self._pending = [asyncio.create_task(_stay_pending(demand)) for demand in bundles[:MAX_PENDING]]
 
     async def close(self) -> None:
         """End all keepers, with what they run."""
@@ -357,6 +354,15 @@ class RayNodes:
         with contextlib.suppress(TimeoutError, RayError):
             async with asyncio.timeout(5.0):
                 await asyncio.gather(*(_get(keeper.close.remote()) for keeper in keepers))
+
+
+async def _stay_pending(demand: dict[str, Any]) -> None:
+    """Keep a placement group while there is no room for it: once there is, it is a replica's."""
+    group = make_group([demand["bundle"]], bundle_label_selector=[demand["labels"]] if demand["labels"] else None)
+    try:
+        await group.ready()
+    finally:
+        remove_placement_group(group)
 
 
 def _gpu_numbers() -> list[str]:

@@ -22,7 +22,21 @@ from bananastand.platform.store.private_files import make_folder, open_private
 from .credentials import FOLDER_VARIABLE, Identity
 from .reaper import find_marked
 
-__all__ = ["FIRST_PORT", "PORTS", "NodeOptions", "RayProcess", "own_address", "ray_folder", "start_command"]
+__all__ = [
+    "FIRST_PORT",
+    "PORTS",
+    "NodeOptions",
+    "RayProcess",
+    "end_remains",
+    "explain_end",
+    "inherited_environment",
+    "make_ray_folder",
+    "own_address",
+    "ray_folder",
+    "remove_old_sessions",
+    "start_command",
+    "taken_port",
+]
 
 FIRST_PORT = 8790
 PORTS = 110  # of a node, from its first: Ray's node manager, object manager and, from the eleventh, its workers
@@ -31,7 +45,8 @@ HEAD_LOST = "Failed to connect to GCS"
 POLL = 0.1  # seconds between two looks at Ray's output while it starts
 START_TIMEOUT = 120.0  # seconds until Ray must have started
 STOP_TIMEOUT = 15.0
-BACKOFF, BACKOFF_MOST = 1.0, 30.0
+BACKOFF, BACKOFF_MOST = 1.0, 10.0
+HEAD_BACKOFF_MOST = 3.0  # everybody waits for it
 STEADY = 60.0  # seconds after which a node counts as steady, and its next back-off is the first again
 OBJECT_STORE_MB = 1024
 MAX_SOCKET_FOLDER = 40  # characters: the path of a Unix socket below it has at most 107
@@ -151,7 +166,7 @@ class RayProcess:
             pause = BACKOFF if time.monotonic() - begun > STEADY else pause
             self._say(f"node {self.identity.name} lost: {reason}; starts again in {pause:.0f} s")
             await asyncio.sleep(pause)
-            pause = min(pause * 2, BACKOFF_MOST)
+            pause = min(pause * 2, HEAD_BACKOFF_MOST if self._is_head else BACKOFF_MOST)
 
     async def _run_once(self) -> str:
         """Run Ray until it ends; returns the reason in words."""
@@ -160,6 +175,8 @@ class RayProcess:
         await asyncio.to_thread(remove_old_sessions, folder)
         environment = {**inherited_environment(), **self.identity.ray_environment()}
         environment["BANANASTAND_DATA"] = str(self.identity.folder)  # for the builds that are sent to this node
+        if (port := taken_port(self._options.first_port)) is not None:
+            return f"port {port} is taken by another program: end it, or choose others with --first-port"
         begun, log = time.monotonic(), self.identity.folder / "ray.log"
         with open(log, "wb", opener=open_private) as file:
             process = await asyncio.create_subprocess_exec(
@@ -215,6 +232,18 @@ def end_remains(folder: Path) -> None:
     for pid in find_marked(f"{FOLDER_VARIABLE}={folder}".encode()):
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
+
+
+def taken_port(first: int) -> int | None:
+    """Return which port of Ray's node manager and object manager is in use; None if both are free."""
+    for port in (first, first + 1):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("", port))
+            except OSError:
+                return port
+    return None
 
 
 def remove_old_sessions(folder: Path) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 from collections.abc import Callable
 from pathlib import Path
-
-from packaging.version import Version
 
 from bananastand.platform.errors import Refused
 from bananastand.platform.nodes import Nodes
@@ -15,11 +12,10 @@ from bananastand.platform.settings import Settings
 
 from .cluster_nodes import ClusterNodes
 from .credentials import CredentialsError, Identity, cluster_folder
+from .prerequisites import check_ray
 
-__all__ = ["INSTALL", "cluster_nodes"]
+__all__ = ["cluster_nodes"]
 
-INSTALL = "pip install 'bananastand[cluster]'"
-OLDEST = Version("2.60")  # older ones run anybody's code: CVE-2023-48022, CVE-2026-27482
 ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:/]+):\d{1,5}")
 
 
@@ -33,15 +29,10 @@ def cluster_nodes(data: Path, address: str) -> Callable[[Settings, str], Nodes]:
     Raises:
         Refused: Ray is missing or too old, there are no credentials, or the address is malformed.
     """
-    try:
-        version = importlib.metadata.version("ray")
-    except importlib.metadata.PackageNotFoundError:
-        raise Refused(f"--cluster needs Ray, which is not installed: {INSTALL}") from None
-    if Version(version) < OLDEST:
-        raise Refused(f"--cluster needs Ray {OLDEST} or newer, and {version} is installed: {INSTALL}")
     if address != "auto" and not ADDRESS.fullmatch(address):
         raise Refused(f"--cluster takes auto, or HOST:PORT of Ray's head, not {address[:100]}")
     try:
+        check_ray()
         front = Identity.load(cluster_folder(data) / "front")
     except CredentialsError as error:
         raise Refused(str(error)) from None

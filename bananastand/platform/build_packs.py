@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import os
-import uuid
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,11 +20,11 @@ from .building.environments.environment_cache import MADE, exclusive, note_user
 from .errors import PlatformError, ReplicaFailed, StoreError
 from .launch import Launch
 from .nodes import Nodes, ReplicaOrder, RunningReplica
-from .store.blobs import Blobs, cannot_write
+from .store.blobs import Blobs, write_chunks
 from .store.packs import Packs, unpack_into
-from .store.private_files import make_folder, open_private
+from .store.private_files import make_folder
 
-__all__ = ["BuildPacks", "RestoringNodes", "is_missing", "store_quietly"]
+__all__ = ["BuildPacks", "RestoringNodes", "VersionPart", "is_missing", "store_quietly"]
 
 log = logging.getLogger("bananastand.platform")
 
@@ -35,7 +34,7 @@ LAYERS = ".layers"  # the end of the names of folders that replicas have written
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class VersionPart:
     """A part of a version.
 
     Attributes:
@@ -72,16 +71,16 @@ class BuildPacks:
         async with self._busy.setdefault(version, asyncio.Lock()):
             if launch.kind != "process" or await self.has(version):
                 return
-            folder, parts = self._data / "builds" / version, list[Part]()
+            folder, parts = self._data / "builds" / version, list[VersionPart]()
             for path in await asyncio.to_thread(lambda: list(_pythons(launch, self._data))):
                 pack = await self._packs.pack(path, without={MADE})
                 kind = "environment" if path.parent.name == "environments" else "folder"
-                parts.append(Part(kind, str(path), pack.digest, pack.size))
+                parts.append(VersionPart(kind, str(path), pack.digest, pack.size))
             for path in await asyncio.to_thread(lambda: sorted(set(_weights(folder, self._data)))):
                 parts.append(await self._store_file(path))
             without = await asyncio.to_thread(lambda: {*LEFT_OUT, *_layers(folder)})
             pack = await self._packs.pack(folder, without=without)
-            parts.append(Part("folder", str(folder), pack.digest, pack.size))
+            parts.append(VersionPart("folder", str(folder), pack.digest, pack.size))
             record = {"parts": [asdict(part) for part in parts], "python": launch.python}
             await self._blobs.put(version + RECORD, json.dumps(record).encode())
 
@@ -121,13 +120,13 @@ class BuildPacks:
                 used |= {one.name, *(part.digest for part in self._parts(await self._blobs.get(one.name)))}
         await self._blobs.remove_all(one.name for one in found if one.name not in used and one.age > age)
 
-    async def _store_file(self, path: Path) -> Part:
+    async def _store_file(self, path: Path) -> VersionPart:
         digest, size = await asyncio.to_thread(_digest_of, path)
         if await self._blobs.size(digest) != size:
             await self._blobs.add(digest, path)
-        return Part("file", str(path), digest, size)
+        return VersionPart("file", str(path), digest, size)
 
-    async def _restore(self, part: Part, path: Path, user: Path) -> None:
+    async def _restore(self, part: VersionPart, path: Path, user: Path) -> None:
         make_folder(path.parent)
         if part.kind == "environment":
             async with exclusive(path.with_suffix(".lock")):
@@ -136,29 +135,16 @@ class BuildPacks:
                     (path / MADE).touch(0o600)
                 note_user(path, user)
         elif part.kind == "file" and not path.exists():
-            await self._restore_file(part, path)
+            if await write_chunks(self._blobs.chunks(part.digest), path) != part.digest:
+                path.unlink()
+                raise StoreError(f"{path} cannot be restored: what is stored of it is damaged")
         elif part.kind == "folder" and not path.is_dir():
             await unpack_into(path, part.digest, self._packs.open(part.digest))
 
-    async def _restore_file(self, part: Part, path: Path) -> None:
-        new, digest = path.with_name(f".{uuid.uuid4().hex}.part"), hashlib.sha256()
-        try:
-            with open(new, "xb", opener=open_private) as file:
-                async for chunk in self._blobs.chunks(part.digest):
-                    await asyncio.to_thread(file.write, chunk)
-                    digest.update(chunk)
-            if digest.hexdigest() != part.digest:
-                raise StoreError(f"{path} cannot be restored: what is stored of it is damaged")
-            new.replace(path)
-        except OSError as error:
-            raise cannot_write(path, error) from error
-        finally:
-            new.unlink(missing_ok=True)
-
     @staticmethod
-    def _parts(record: bytes) -> list[Part]:
+    def _parts(record: bytes) -> list[VersionPart]:
         try:
-            return [Part(**part) for part in json.loads(record)["parts"]]
+            return [VersionPart(**part) for part in json.loads(record)["parts"]]
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(f"the record of a version's packs is damaged: {error}") from error
 
@@ -180,7 +166,7 @@ class RestoringNodes:
     """
 
     def __init__(self, nodes: Nodes, packs: BuildPacks) -> None:
-        self._nodes, self._packs = nodes, packs
+        self.nodes, self._packs = nodes, packs
 
     async def start(self, order: ReplicaOrder, on_line: Callable[[str], None]) -> RunningReplica:
         """Start the program of an order. Raises ReplicaFailed, as the nodes do."""
@@ -190,10 +176,10 @@ class RestoringNodes:
             raise ReplicaFailed(f"the files of its version cannot be restored: {error}") from error
         if not is_local:
             raise ReplicaFailed("the files of its version are gone, and not in the store of blobs: deploy it again")
-        return await self._nodes.start(order, on_line)
+        return await self.nodes.start(order, on_line)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._nodes, name)
+        return getattr(self.nodes, name)
 
 
 def is_missing(launch: Launch) -> bool:
@@ -216,7 +202,8 @@ def _pythons(launch: Launch, data: Path) -> Iterator[Path]:
 
 
 def _layers(folder: Path) -> Iterator[str]:
-    return (path.relative_to(folder).as_posix() for path in folder.glob(f"stage*/*{LAYERS}"))
+    found = (*folder.glob(f"*{LAYERS}"), *folder.glob(f"stage*/*{LAYERS}"))
+    return (path.relative_to(folder).as_posix() for path in found)
 
 
 def _weights(folder: Path, data: Path) -> Iterator[Path]:

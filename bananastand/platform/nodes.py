@@ -255,6 +255,10 @@ class Nodes(Protocol):
         """
         ...
 
+    def want(self, resources: Resources) -> None:
+        """Note that a replica is missing and finds no room, for what may add nodes. Nothing has to come of it."""
+        ...
+
     def why_never(self, resources: Resources) -> str | None:
         """Return why no node there is could run such a replica, even if it ran nothing else; None where one could."""
         ...

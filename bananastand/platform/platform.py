@@ -48,6 +48,7 @@ from .store.projects import Project, Projects
 from .store.relocation import relocate
 from .store.storable import check_text
 from .store.store import Store
+from .store.uploads import Uploads
 
 __all__ = ["MakeNodes", "Platform"]
 
@@ -101,7 +102,10 @@ class Platform:
             self.pool.nodes = cast("Nodes", RestoringNodes(self.pool.nodes, self.build_packs))
             self.builds.on_change.append(self._store_version)
         self.dispatcher = Dispatcher(settings, self.calls, self.projects, self.pool)
-        self.deployer = Deployer(settings, self.projects, self.builds, self.pool, builder, self._notify_scaling)
+        self.uploads = Uploads(settings.data / "uploads", self.blobs.uploads)
+        self.deployer = Deployer(
+            settings, self.projects, self.builds, self.pool, builder, self.uploads, self._notify_scaling
+        )
         self.scaling = ScalingLoop(
             settings, self.projects, self.builds, self.pool, self.dispatcher, self.deployer.pending
         )

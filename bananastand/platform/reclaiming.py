@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING
 from .building.environments.environment_cache import remove_environment
 from .errors import PlatformError
 from .http.git_wire import exit_status
-from .store.builds import FINAL_STATES
+from .store.builds import FINAL_STATES, Build
 from .store.disk_usage import Part, parts_of
-from .store.retention import Expendable, Inventory, expendable, over_budget
+from .store.retention import Expendable, Inventory, calls_with_files, expendable, over_budget
 
 if TYPE_CHECKING:
     from .platform import Platform
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["disk_of", "prune", "prune_regularly", "remove_project_files"]
 
+BATCH = 500  # calls that are looked up at once
 INTERVAL = 3600.0  # seconds between two prunes
 UNREACHABLE = "1.day.ago"  # a push may be about to point to younger objects
 
@@ -47,7 +49,7 @@ async def prune(platform: Platform, *, dry_run: bool = False) -> list[Expendable
     deleted = list[Expendable]()
     for item in items:
         if item.build is not None:
-            if item.build.id in (await _known(platform)).in_use:  # it has come into use meanwhile
+            if item.build.id in _in_use(platform, platform.builds.list()):  # it has come into use meanwhile
                 continue
             await platform.deployer.forget(item.build)
         else:
@@ -84,12 +86,19 @@ async def remove_project_files(platform: Platform, project: Project) -> None:
 
 async def _known(platform: Platform) -> Inventory:
     builds = tuple(platform.builds.list())
+    named, calls = await asyncio.to_thread(calls_with_files, platform.settings.data), set[str]()
+    for at in range(0, len(named), BATCH):
+        calls.update(await platform.calls.existing(named[at : at + BATCH]))
+    names = {project.id: project.name for project in platform.projects.list()}
+    idle = all(build.state in FINAL_STATES for build in builds)
+    return Inventory(builds, _in_use(platform, builds), names, calls, idle=idle)
+
+
+def _in_use(platform: Platform, builds: Iterable[Build]) -> frozenset[str]:
+    """Return the ids of the builds that are live, running or not finished."""
     in_use = {build.id for build in builds if build.state not in FINAL_STATES}
     in_use |= {project.live for project in platform.projects.list() if project.live}
-    in_use |= {replica.deployment.id for replica in platform.pool.replicas.values()}
-    calls = await platform.calls.ids()
-    names = {project.id: project.name for project in platform.projects.list()}
-    return Inventory(builds, frozenset(in_use), names, calls, idle=all(build.state in FINAL_STATES for build in builds))
+    return frozenset(in_use | {replica.deployment.id for replica in platform.pool.replicas.values()})
 
 
 def _remove(path: Path) -> None:

@@ -110,6 +110,28 @@ def test_the_platform_imports_without_the_mocks_and_their_own_packages() -> None
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+def test_a_platform_on_one_machine_loads_nothing_of_a_cluster() -> None:
+    program = (
+        "import sys\n"
+        "from bananastand.cli import _platform_server, main\n"
+        "from bananastand.cli._app import build\n"
+        "from bananastand.platform.http import app\n"
+        "build()\n"
+        "print([name for name in ('ray', 'psycopg', 'fsspec', 's3fs', 'bananastand.cluster') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "[]", done.stderr[-2000:]
+
+
+def test_the_platform_does_not_know_the_cluster() -> None:
+    """It knows nodes by the protocol in `platform.nodes`; the command line chooses which."""
+    paths = [path for part in ("platform", "serving", "worker") for path in modules(LIBRARY / part)]
+    assert paths
+
+    known = {"bananastand.cluster", "ray"}
+    assert [(path, name) for path in paths for name in imports(path) for root in known if within(name, root)] == []
+
+
 def test_clients_and_mocks_never_import_each_other() -> None:
     clients, mocks = list(modules(LIBRARY / "clients")), list(modules(MOCKS))
     assert clients

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
@@ -48,7 +51,7 @@ def nodes_of(platform: Platform) -> ClusterNodes:
 
 
 def open_nodes(platform: Platform) -> list[str]:
-    return [state.name for state in platform.pool.nodes.states() if state.problem is None and state.seen < 8]
+    return [state.name for state in platform.pool.nodes.states() if state.problem is None]
 
 
 async def project_on(platform: Platform, name: str, source: str = "potassium", **options: Any) -> Project:
@@ -100,8 +103,8 @@ async def test_a_potassium_app_runs_on_a_node(platform: Platform, cluster: RayCl
     assert replica.running.node in ("node-2", "node-3")
     assert replica.gpu in ("0", "1")
     await until(lambda: replica.memory_bytes > 2**20, 10)
-    log = (platform.settings.data / "logs" / f"project-{project.id}.ndjson").read_text()
-    assert f"node {replica.running.node} has got its build" in log
+    folder = node_of(cluster, replica).identity.folder
+    assert psutil.Process(replica.pid).cwd().startswith(f"{folder}/builds/")  # the files that were sent to it
     await platform.remove(project)
     await until(lambda: not marked(platform), 10)
 
@@ -111,7 +114,7 @@ async def test_secrets_are_on_no_disk_of_a_node(platform: Platform, cluster: Ray
     (replica,) = ready_replicas(platform, project)
     node = node_of(cluster, replica)
 
-    files = [path for folder in (cluster.folder / "data", cluster.folder / f"n{node.address[-1]}")
+    files = [path for folder in (node.identity.folder, cluster.folder / f"n{node.address[-1]}")
              for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]  # fmt: skip
     assert len(files) > 10
     assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
@@ -214,6 +217,7 @@ async def test_a_killed_keeper_takes_its_programs_along_and_calls_go_on(
     await platform.remove(project)
 
 
+@pytest.mark.slow
 async def test_a_killed_node_costs_no_call_and_rejoins(platform: Platform, cluster: RayCluster) -> None:
     project = await project_on(platform, "node", "small")
     (replica,) = ready_replicas(platform, project)
@@ -230,6 +234,7 @@ async def test_a_killed_node_costs_no_call_and_rejoins(platform: Platform, clust
     await platform.remove(project)
 
 
+@pytest.mark.slow
 async def test_a_frozen_node_costs_no_call(platform: Platform, cluster: RayCluster) -> None:
     """Nothing of it answers, and its connections stay open."""
     project = await project_on(platform, "frozen", "small")
@@ -279,3 +284,35 @@ async def test_no_process_of_a_removed_project_is_left(platform: Platform) -> No
     await platform.remove(project)
 
     await until(lambda: not marked(platform), 10)
+
+
+PENDING = """
+import json, ray, sys
+ray.init(address=sys.argv[1], log_to_driver=False, configure_logging=False)
+groups = ray.util.placement_group_table().values()
+print(json.dumps([group["bundles"]["0"] if "0" in group["bundles"] else group["bundles"][0]
+                  for group in groups if group["state"] == "PENDING"]))
+"""
+
+
+def pending_groups(cluster: RayCluster) -> list[dict[str, float]]:
+    """What waits for room in Ray, as an autoscaler of it sees."""
+    environment = {**os.environ, **cluster.front.ray_environment()}
+    command = [sys.executable, "-c", PENDING, cluster.address]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+async def test_what_finds_no_room_stays_pending_in_ray_where_an_autoscaler_sees_it(
+    platform: Platform, cluster: RayCluster
+) -> None:
+    nodes = nodes_of(platform)
+    assert await asyncio.to_thread(pending_groups, cluster) == []
+
+    nodes.want(Resources(gpus=7.0, labels={"zone": "elsewhere"}))
+
+    assert await asyncio.to_thread(pending_groups, cluster) == [{"GPU": 7.0}]
+    nodes.want(Resources(gpus=1.0))  # there is room for it: it is given back at once
+    project = await project_on(platform, "wanted", "small", min_replicas=4, max_replicas=4)
+    await until(lambda: len(ready_replicas(platform, project)) == 4, LOST)
+    await platform.remove(project)

@@ -21,6 +21,7 @@ import pytest
 
 from bananastand.cluster.authority import write_private
 from bananastand.cluster.cluster_nodes import ClusterNodes
+from bananastand.cluster.credentials import cluster_folder
 from bananastand.platform.errors import Conflict
 from bananastand.platform.nodes import Resources
 from bananastand.platform.platform import Platform
@@ -145,7 +146,7 @@ async def test_a_node_with_another_bananastand_or_another_clock(own: RayCluster)
 async def test_a_full_disk_of_a_node_is_said_and_the_other_node_serves(own: RayCluster) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can mount a small disk")
-    small = own.folder / "data" / "node-2"
+    small = cluster_folder(own.data) / "node-2"
     small.mkdir(parents=True)
     mounted = await asyncio.create_subprocess_exec("mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", str(small))
     if await mounted.wait():

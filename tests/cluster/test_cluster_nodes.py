@@ -23,7 +23,7 @@ LAUNCH = Launch("process", ("python3", "app.py"), "/app")
 class FakeBridge:
     """Takes messages in place of the process in which Ray runs."""
 
-    def __init__(self, options: Any, environment: Any, on_message: Any, on_lost: Any) -> None:
+    def __init__(self, options: Any, environment: Any, on_message: Any, on_lost: Any, log_file: Path) -> None:
         self.report, self.lose = on_message, on_lost
         self.is_connected, self.is_hopeless, self.problem = True, False, None
         self.changed = asyncio.Event()
@@ -126,7 +126,7 @@ async def test_nodes_that_are_cordoned_broken_or_silent_get_nothing(bench: Bench
 
     assert bench.nodes.room_for(Resources()) == 0
     assert place(bench, "r1") is None
-    assert [state.problem for state in bench.nodes.states()] == [None, "it has Ray 1.0", None]
+    assert [state.problem for state in bench.nodes.states()] == [None, "it has Ray 1.0", "its keeper starts"]
     assert cluster_nodes._read_cordons(tmp_path / "cluster" / "cordoned.json") == {"node-1"}
     bench.nodes.cordon("node-1", False)
     assert bench.nodes.room_for(Resources()) == 2
@@ -218,12 +218,12 @@ async def test_a_lost_bridge_loses_starts_and_replicas_and_leaves_no_room(bench:
 async def test_wanted_replicas_are_shown_to_an_autoscaler_until_they_are_not_wanted(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster_nodes, "WANTED", 0.2)
+    monkeypatch.setattr(cluster_nodes, "SHOWN_SECONDS", 0.2)
     bench.nodes.want(Resources(gpus=2.0, labels={"gpu": "a100"}))
     bench.nodes.want(Resources(gpus=2.0, labels={"gpu": "a100"}))
 
-    (wanted,) = bench.bridge.of_kind("want")
-    assert wanted["bundles"] == [{"bundle": {"GPU": 2.0}, "labels": {"gpu": "a100"}}]
+    (message,) = bench.bridge.of_kind("want")
+    assert message["bundles"] == [{"bundle": {"GPU": 2.0}, "labels": {"gpu": "a100"}}]
     await until(lambda: len(bench.bridge.of_kind("want")) == 2)
     assert bench.bridge.of_kind("want")[-1]["bundles"] == []
 

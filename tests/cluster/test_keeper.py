@@ -151,8 +151,8 @@ async def test_an_environment_that_a_node_lacks_is_copied_to_the_same_path(tmp_p
 async def test_an_environment_with_other_packages_at_that_path_is_named_and_stays(tmp_path: Path) -> None:
     recipe = await look_into(str(make_environment(tmp_path / "environment", fruit="1.2")))
     assert recipe is not None
-    wanted = {"fruit": "1.3", "peel": "2.0"}
-    shipment = {"build": None, "files": [], "environment": {**_message(recipe), "packages": wanted}}
+    packages = {"fruit": "1.3", "peel": "2.0"}
+    shipment = {"build": None, "files": [], "environment": {**_message(recipe), "packages": packages}}
     shipment["build"] = {"folder": "/none", "digest": "0" * 64, "size": 0}
 
     with pytest.raises(NodeUnfit, match=r"fruit 1\.2, not 1\.3, peel is missing, not 2\.0.*remove"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -18,6 +19,7 @@ from bananastand.cluster import ray_process
 from bananastand.cluster.credentials import FOLDER_VARIABLE, Cluster, Identity, create_cluster
 from bananastand.cluster.ray_process import NodeOptions, RayProcess, start_command
 from bananastand.cluster.reaper import find_marked
+from servers import free_port
 
 STARTS = "print('Ray runtime started.', flush=True); import time; time.sleep(600)"
 FAILS = "print('2026-11-30 18:00:00,000\\tINFO x -- y'); print('Session name a does not match b'); raise SystemExit(3)"
@@ -34,14 +36,18 @@ def node(tmp_path: Path) -> Identity:
 
 @asynccontextmanager
 async def supervised(
-    node: Identity, monkeypatch: pytest.MonkeyPatch, program: str
+    node: Identity, monkeypatch: pytest.MonkeyPatch, program: str, first_port: int | None = None
 ) -> AsyncGenerator[tuple[list[str], list[bool]]]:
     """Supervise a program in place of Ray; yields its lines and changes."""
     monkeypatch.setattr(ray_process, "start_command", lambda *_, **__: [sys.executable, "-S", "-c", program])
     monkeypatch.setattr(ray_process, "BACKOFF", 0.05)
     monkeypatch.setattr(ray_process, "BACKOFF_MOST", 0.2)
     lines, changes = list[str](), list[bool]()
-    task = asyncio.create_task(RayProcess(node, NodeOptions("127.0.1.1"), lines.append, changes.append).run())
+    task = asyncio.create_task(
+        RayProcess(
+            node, NodeOptions("127.0.1.1", first_port=first_port or free_port()), lines.append, changes.append
+        ).run()
+    )
     try:
         yield lines, changes
     finally:
@@ -111,6 +117,18 @@ async def test_what_a_killed_supervisor_has_left_ends_at_the_next_start(
     async with supervised(node, monkeypatch, STARTS) as (_, changes):
         await until(lambda: changes == [True])
         assert await asyncio.wait_for(orphan.wait(), 10) == -signal.SIGKILL
+
+
+async def test_a_taken_port_is_named_with_the_way_out(node: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        async with supervised(node, monkeypatch, STARTS, port) as (lines, changes):
+            await until(lambda: lines)
+
+    assert f"port {port} is taken by another program: end it, or choose others with --first-port" in lines[0]
+    assert True not in changes
 
 
 async def test_what_never_starts_is_given_up_and_tried_again(node: Identity, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -204,3 +204,19 @@ def test_a_world_is_created_on_the_first_page(server: Server) -> None:
     assert answer.headers["location"] == f"{PAGES}/mine"
     assert f'href="{PAGES}/mine"' in read(server, "/")
     assert "real, 1 times" in read(server, f"{PAGES}/mine")
+
+
+def test_a_deleted_world_leads_back_to_the_overview_with_the_reason(server: Server) -> None:
+    answer = call(server, "GET", f"{PAGES}/nobody<b>")
+    page = answer.content.decode()
+
+    assert answer.status == 404
+    assert "there is no world nobody&lt;b&gt;" in page.partition('role="alert">')[2].partition("</p>")[0]
+    assert 'href="/_stand/pages/default"' in page
+    assert call(server, "GET", "/_stand/worlds/nobody").json() == {"detail": "there is no world nobody"}
+
+
+def test_a_stub_with_a_large_body_is_cut_off_on_the_page(server: Server) -> None:
+    send(server, f"{HERE}/stubs", {"body": "pear" * 100_000})
+
+    assert len(read(server, HERE)) < 60_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-SLOW = ("torch", "fastapi", "starlette", "matplotlib", "PIL", "jinja2", "pypdf", "sqlite3", "rich.progress")
+SLOW = ("torch", "fastapi", "starlette", "matplotlib", "PIL", "jinja2", "pypdf", "sqlite3", "rich.progress", "httpx2")
 START = """
 import sys
 import bananastand_mocks
@@ -22,3 +22,18 @@ def test_the_mocks_start_without_what_no_call_needs() -> None:
     loaded = subprocess.run(program, capture_output=True, text=True, check=True, timeout=120)
 
     assert loaded.stdout.split() == ["0"]
+
+
+def test_the_command_loads_recordings_only_for_a_recording() -> None:
+    command = [sys.executable, "-X", "importtime", "-c", "from bananastand.cli import main; main()"]
+    with subprocess.Popen(
+        [*command, "mocks", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("Bananastand mocks at")
+        process.terminate()
+        _, imports = process.communicate(timeout=60)
+
+    assert "bananastand_mocks.server" in imports
+    assert "bananastand_mocks.cassettes" not in imports
+    assert "httpx2" not in imports

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import random
@@ -10,10 +11,13 @@ import sqlite3
 import statistics
 import time
 from collections import Counter
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import httpx2
 
 from faults import Load, command_of, query, send, until, verify, wait_for_the_end
 from joined_cluster import JoinedCluster, JoinedNode, wait_for_a_raylet, with_children
@@ -26,7 +30,10 @@ log = logging.getLogger(__name__)
 
 KINDS = ("raylet", "node", "keeper", "replica", "frozen node", "head", "bridge", "platform")
 ATTEMPTS = 3  # the platform's default
-FLOW_TIMEOUT = 180.0  # seconds until calls must flow again
+FLOW_TIMEOUT = 180.0  # seconds until all must be as before
+NOTICE = 4.0  # seconds in which a node notices that it counts as lost
+TWO = 0.2  # how often a second harm comes before the first is over
+RAYLET, KEEPER, BRIDGE = "/raylet/raylet", "ray::Keeper", "bananastand.cluster.bridge_process"
 OFF = 3.0  # seconds for which a node without power stays so
 FROZEN = (2.0, 12.0)  # seconds: one that is not noticed as a loss, and one that is
 
@@ -51,26 +58,28 @@ class Report:
 
     Attributes:
         points: How often each kind of harm was done.
-        flow: Seconds from the harm until a call that has begun after it had succeeded, by the kind of harm.
+        gaps: The longest time without an end of a call, from the harm until all is as before, in seconds, by its kind.
         twice: Calls whose handler began more than once.
     """
 
     points: Counter[str] = field(default_factory=Counter[str])
-    flow: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    gaps: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
     acknowledged: int = 0
+    lost: int = 0
+    wrong: int = 0
     failed: int = 0
     twice: int = 0
     two_ends: int = 0
     seconds: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
-        flow = {
-            kind: {"points": len(waits), "p50_s": round(statistics.median(waits), 2), "max_s": round(max(waits), 2)}
-            for kind, waits in sorted(self.flow.items())
+        gaps = {
+            kind: {"times": len(waits), "p50_s": round(statistics.median(waits), 2), "max_s": round(max(waits), 2)}
+            for kind, waits in sorted(self.gaps.items())
         }
         return {"points": self.points.total(), "seconds": round(self.seconds), "acknowledged": self.acknowledged,
-                "lost": 0, "wrong": 0, "two_ends": self.two_ends, "failed": self.failed,
-                "handlers_run_twice": self.twice, "calls_flow_again": flow}  # fmt: skip
+                "lost": self.lost, "wrong": self.wrong, "two_ends": self.two_ends, "failed": self.failed,
+                "handlers_run_twice": self.twice, "longest_time_without_an_end": gaps}  # fmt: skip
 
 
 class _Run:
@@ -111,46 +120,77 @@ class _Run:
             with closing(sqlite3.connect(self.rows / "stand.sqlite", timeout=30)) as connection:
                 connection.executescript(COUNT_ENDS["sqlite"])
 
-    def harm(self, kind: str) -> None:
-        """Do it to a node that is up, or to what is one in the cluster."""
+    def harm(self, kind: str) -> Callable[[], object]:
+        """Do it to a node that is up, or to what is one in the cluster; returns what tells that it is as before."""
         platform = self.platform
         node = self.chance.choice(list(self.cluster.nodes.values()))
         raylet = wait_for_a_raylet(node)
-        self.began = time.time()
         if kind == "raylet":
             send([raylet], signal.SIGKILL)
-        elif kind == "node":
+            return lambda: is_back(node, raylet)
+        if kind == "node":
             node.cut_power(platform)
             time.sleep(OFF)
             node.start()
-        elif kind == "keeper":
-            send(node.pids("ray::Keeper"), signal.SIGKILL)
-        elif kind == "replica":
+            return lambda: is_back(node, raylet)
+        if kind == "keeper":
+            send(keepers := node.pids(KEEPER), signal.SIGKILL)
+            return lambda: set(node.pids(KEEPER)) - set(keepers)
+        if kind == "replica":
             send(self.chance.sample(found := node.replicas(platform), k=min(2, len(found))), signal.SIGKILL)
-        elif kind == "frozen node":
-            self.freeze(node, platform)
-        elif kind == "head":
+            return lambda: True
+        if kind == "frozen node":
+            frozen = node.everything(platform)
+            send(frozen, signal.SIGSTOP)
+            time.sleep(self.chance.choice(FROZEN))
+            send(frozen, signal.SIGCONT)
+            thawed = time.monotonic()
+            return lambda: time.monotonic() > thawed + NOTICE and node.pids(RAYLET) and node.is_up
+        if kind == "head":
+            raylets = {other: other.pids(RAYLET) for other in self.cluster.nodes.values()}
             send(self.cluster.head.pids(), signal.SIGKILL)
-        elif kind == "bridge":
-            children = list(with_children(self.up.process.pid))
-            send([pid for pid in children if "bananastand.cluster.bridge_process" in command_of(pid)], signal.SIGKILL)
-        elif kind == "platform":
+            return lambda: all(is_back(other, *pids) for other, pids in raylets.items())
+        bridges = self.bridges()
+        if kind == "bridge":
+            send(bridges, signal.SIGKILL)
+        else:
             self.up.kill()
             self.up = self.started()
+        return lambda: set(self.bridges()) - set(bridges)
 
-    def freeze(self, node: JoinedNode, platform: str) -> None:
-        frozen = node.everything(platform)
-        send(frozen, signal.SIGSTOP)
-        try:
-            time.sleep(self.chance.choice(FROZEN))
-        finally:
-            send(frozen, signal.SIGCONT)
+    def bridges(self) -> list[int]:
+        return [pid for pid in with_children(self.up.process.pid) if BRIDGE in command_of(pid)]
 
-    def wait_for_flow(self, kind: str) -> None:
-        """Wait until a call that has begun after the harm has succeeded, and note how long that took."""
-        text = f"SELECT min(finished) FROM calls WHERE begun > {self.began!r} AND state = 'succeeded'"
-        until(lambda: query(self.rows, text)[0][0] is not None, FLOW_TIMEOUT, f"a call after harm to a {kind}")
-        self.report.flow.setdefault(kind, []).append(query(self.rows, text)[0][0] - self.began)
+    def nodes_work(self) -> bool:
+        """Whether the platform knows of no problem with its nodes, and has all of them."""
+        with suppress(httpx2.HTTPError, KeyError):
+            nodes = self.up.http.get("/stand/v1/nodes").json()["nodes"]
+            return len(nodes) == len(self.cluster.nodes) and all(node["problem"] is None for node in nodes)
+        return False
+
+    def do_harm(self, kinds: list[str]) -> None:
+        """Do one or several harms, wait until all is as before, and note the longest time without an end of a call."""
+        began = time.time()
+        recovered = list[Callable[[], object]]()
+        for kind in kinds:
+            recovered.append(self.harm(kind))
+            self.report.points[kind] += 1
+            time.sleep(self.chance.uniform(0.0, 2.0))
+        name = kinds[0] if len(kinds) == 1 else "two of these"
+        until(lambda: all(is_over() for is_over in recovered) and self.nodes_work(), FLOW_TIMEOUT, f"{kinds}: recovery")
+        settled = time.time()
+        text = f"SELECT finished FROM calls WHERE finished > {began!r} AND state = 'succeeded' ORDER BY finished"
+        until(lambda: any(row[0] > settled for row in query(self.rows, text)), FLOW_TIMEOUT, f"{kinds}: calls")
+        ends = [began, *(row[0] for row in query(self.rows, text))]
+        gap = max(later - earlier for earlier, later in itertools.pairwise(ends))
+        self.report.gaps.setdefault(name, []).append(gap)
+        log.info("%s: all as before after %.1f s, %.1f s without an end", " and ".join(kinds), settled - began, gap)
+
+
+def is_back(node: JoinedNode, *earlier: int) -> bool:
+    """Whether a node is up with another raylet than those."""
+    found = node.pids(RAYLET)
+    return bool(found) and not set(found) & set(earlier) and node.is_up
 
 
 def survive(
@@ -178,32 +218,34 @@ def survive(
 
 
 def _survive(run: _Run, seed: int, points: int, kinds: tuple[str, ...]) -> Report:
-    report, began = run.report, time.monotonic()
+    report, began, order = run.report, time.monotonic(), list[str]()
     build = run.up.deploy(environment={"EXECUTED": str(run.executed), "SLOTS": "2"})
     assert build["state"] == "live", build
     settings = {"min_replicas": 1, "max_replicas": 4, "idle_timeout": 20}
     run.up.http.patch("/stand/v1/projects/app", json=settings).raise_for_status()
     run.count_ends()
-    load = Load(run.port, run.up.key, seed, seconds=(0, 0.02, 0.2), pause=0.25)
+    load = Load(run.port, run.up.key, seed, seconds=(0, 0.02, 0.2), pause=0.5)
     try:
-        for number in range(points):
-            if number % len(kinds) == 0:
-                order = run.chance.sample(kinds, k=len(kinds))
-            kind = order[number % len(kinds)]
-            time.sleep(run.chance.uniform(0.3, 3.0))
-            run.harm(kind)
-            report.points[kind] += 1
-            run.wait_for_flow(kind)
-            log.info("%.0f s: %s, flows after %.1f s", time.monotonic() - began, kind, report.flow[kind][-1])
+        while (left := points - report.points.total()) > 0:
+            if len(order) < 2:
+                order += run.chance.sample(kinds, k=len(kinds))
+            count = 2 if left > 1 and run.chance.random() < TWO else 1
+            run.do_harm([order.pop(0) for _ in range(count)])
+            time.sleep(run.chance.uniform(0.3, 2.0))
     finally:
         load.stop()
     states = wait_for_the_end(run.rows, load.acknowledged, 240)
     report.two_ends = len(query(run.rows, "SELECT call FROM ends GROUP BY call HAVING count(*) > 1"))
     verify(run.rows, run.executed, load.acknowledged, ATTEMPTS)
     runs = Counter(line.split()[0] for line in run.executed.read_text().splitlines())
-    report.acknowledged, report.twice = len(states), sum(count > 1 for count in runs.values())
+    report.acknowledged, report.lost = len(load.acknowledged), len(load.acknowledged) - len(states)
+    answers = query(run.rows, "SELECT id, answer FROM calls WHERE state = 'succeeded'")
+    got = {id: json.loads(answer)["got"]["n"] for id, answer in answers if id in load.acknowledged}
+    report.wrong = sum(number != load.acknowledged[id] for id, number in got.items())
+    report.twice = sum(count > 1 for count in runs.values())
     report.failed = sum(state == "failed" for state in states.values())
     report.seconds = time.monotonic() - began
+    log.info("%s", report.as_json())
     assert run.up.stop() == 0, run.up.log
     return report
 

@@ -38,6 +38,9 @@ class FakeNodes:
     def room_for(self, resources: Resources) -> int | None:
         return None if set(self.names) - self.cordoned else 0
 
+    def want(self, resources: Resources) -> None:
+        """Nothing adds nodes."""
+
     async def start(self, order: ReplicaOrder, on_line: Callable[[str], None]) -> RunningReplica:
         if self.start_losses:
             self.start_losses -= 1

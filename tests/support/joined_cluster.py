@@ -17,7 +17,7 @@ import psutil
 
 from bananastand.cluster.credentials import FOLDER_VARIABLE, Cluster, cluster_folder
 from bananastand.cluster.head import init_cluster
-from bananastand.cluster.ray_process import PORTS, NodeOptions
+from bananastand.cluster.ray_process import PORTS, NodeOptions, taken_port
 from bananastand.cluster.reaper import find_marked
 from bananastand.cluster.registry import Registry
 from bananastand.platform.replicas.start_command import PLATFORM_VARIABLE
@@ -96,14 +96,14 @@ class JoinedCluster:
         folder: Of the nodes; a short path.
         cpus: Of each node; one replica takes one.
         nodes: How many.
-        encrypts_ray: Whether Ray uses TLS.
+        label: Of each node.
     """
 
-    def __init__(self, data: Path, folder: Path, *, cpus: int = 2, nodes: int = 2, encrypts_ray: bool = True) -> None:
+    def __init__(self, data: Path, folder: Path, *, cpus: int = 2, nodes: int = 2, label: str = "of=tests") -> None:
         self.data, self.folder = data, folder
-        base, join_port = random.randrange(20_000, 30_000, 1000), free_port()
+        base, join_port = free_ports(nodes + 1), free_port()
         first = NodeOptions(ADDRESS.format(1), cpus=0, gpus=0, first_port=base, object_store_mb=OBJECT_STORE_MB)
-        ports = {"ray_port": free_port(), "enrolment_port": join_port, "encrypts_ray": encrypts_ray}
+        ports = {"ray_port": free_port(), "enrolment_port": join_port}
         self.cluster: Cluster = init_cluster(data, first, **ports)
         token = Registry(cluster_folder(data)).create_token("node", 24 * 3600)
         self.head = JoinedNode("head", first.address, cluster_folder(data) / "head",
@@ -112,9 +112,11 @@ class JoinedCluster:
         self.nodes = dict[str, JoinedNode]()
         for number in range(2, 2 + nodes):
             name, place = f"node-{number}", folder / f"n{number}"
-            arguments = ["join", f"{first.address}:{join_port}", "--token", token, "--name", name, "--cpus", str(cpus),
-                         "--gpus", "0", "--address", ADDRESS.format(number), "--folder", str(place), "--first-port",
-                         str(base + (number - 1) * PORTS), "--object-store", str(OBJECT_STORE_MB)]  # fmt: skip
+            values = {"token": token, "name": name, "cpus": cpus, "gpus": 0, "address": ADDRESS.format(number),
+                      "folder": place, "first-port": base + (number - 1) * PORTS, "label": label,
+                      "object-store": OBJECT_STORE_MB}  # fmt: skip
+            arguments = ["join", f"{first.address}:{join_port}"]
+            arguments += [word for option, value in values.items() for word in (f"--{option}", str(value))]
             self.nodes[name] = JoinedNode(name, ADDRESS.format(number), place, arguments)
 
     def wait(self) -> None:
@@ -132,6 +134,14 @@ class JoinedCluster:
     def logs(self) -> str:
         """What the supervisors have printed."""
         return "\n".join(f"{node.name}:\n{node.log}" for node in (self.head, *self.nodes.values()))
+
+
+def free_ports(nodes: int) -> int:
+    """The first of free ports for so many nodes."""
+    while True:
+        base = random.randrange(10_000, 31_000, PORTS)
+        if not any(taken_port(base + number * PORTS) for number in range(nodes)):
+            return base
 
 
 def with_children(pid: int) -> Iterator[int]:

@@ -63,7 +63,7 @@ class RayNode:
             "--labels", ",".join(f"{key}={value}" for key, value in (labels or {}).items()), "--block",
         ]  # fmt: skip
         environment = {**os.environ, **self.identity.ray_environment(), "PYTHONPATH": PATHS}
-        environment |= {"BANANASTAND_DATA": str(cluster.folder / "data" / name), **(variables or {})}
+        environment |= variables or {}
         with open(cluster.folder / f"{name}.log", "wb") as output:
             self.process = subprocess.Popen(
                 command, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True

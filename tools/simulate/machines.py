@@ -249,7 +249,8 @@ class Machine:
         payload = json.loads(body if isinstance(body, bytes) else body.path.read_bytes())
         lost: asyncio.Future[None] = self._loop.create_future()
         await asyncio.sleep(world.soon(0.002))
-        await self._arrive(lost, timeout)
+        if not self._reachable.is_set():
+            await self._arrive(lost, timeout)
         if self.is_dead or lost.done():
             if world.chance.random() < 0.5:
                 raise RequestNotDelivered("the worker is gone")

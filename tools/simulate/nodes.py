@@ -88,6 +88,9 @@ class SimulatedNodes:
             return None
         return self._free + self._world.happens(self._world.profile.node_lies)
 
+    def want(self, resources: Resources) -> None:
+        """Nothing adds nodes."""
+
     def why_never(self, resources: Resources) -> str | None:
         return None
 

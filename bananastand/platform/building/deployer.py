@@ -13,6 +13,7 @@ import shutil
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from ..settings import Settings
 from ..store.builds import FINAL_STATES, Build, Builds, Deployment, State
 from ..store.logs import Log, mask, plain, texts_to_mask
 from ..store.projects import Project, Projects
+from ..store.uploads import Uploads
 from ..tracebacks import last_error
 
 NODE_LOSSES = 5  # that the first replica of a version survives
@@ -75,10 +77,11 @@ class Deployer:
 
     def __init__(
         self, settings: Settings, projects: Projects, builds: Builds, pool: Pool, builder: Builder,
-        poke: Callable[[str], None],
+        uploads: Uploads, poke: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._settings, self._projects, self._builds = settings, projects, builds
         self._pool, self._builder, self._poke = pool, builder, poke
+        self._uploads = uploads
         self._waiting: list[Build] = []
         self._running: dict[str, asyncio.Task[None]] = {}  # by project
         self._current: dict[str, Build] = {}
@@ -99,6 +102,8 @@ class Deployer:
     def take(self, build: Build) -> None:
         """Queue a new build."""
         self.log(build).add(f"build {build.id} of {self._name(build)} is queued")
+        if build.source == str(self.archive(build.id)):
+            self._uploads.store(build.id)
         self._waiting.append(build)
         self._next()
 
@@ -184,7 +189,16 @@ class Deployer:
 
     def archive(self, build_id: str) -> Path:
         """Return where an uploaded source waits for its build."""
-        return self._settings.data / "uploads" / f"{build_id}.tar.gz"
+        return self._uploads.path(build_id)
+
+    async def keep_archive(self, build: Build) -> None:
+        """Wait until a new build's upload is where other machines find it. Raises StoreError: it is cancelled."""
+        try:
+            await self._uploads.stored(build.id)
+        except PlatformError:
+            with suppress(PlatformError):
+                await self.cancel(self._builds.get(build.id))
+            raise
 
     def _next(self) -> None:
         for build in list(self._waiting):
@@ -226,6 +240,8 @@ class Deployer:
             say("started again: the platform was killed while it built")
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if build.source == str(self.archive(build.id)):
+            await self._uploads.fetch(build.id)
         order = BuildRequest(build.source, folder, build.builder, build.environment, build.secrets, say, build.as_of)
         try:
             async with asyncio.timeout(limit):
@@ -338,7 +354,7 @@ class Deployer:
                 break  # it is over already, or gone
         if known := self._logs.pop(build.id, None):
             known.close()
-        self.archive(build.id).unlink(missing_ok=True)
+        await self._uploads.remove(build.id)
         return build
 
     async def _forget_old(self, project: Project) -> None:

@@ -32,11 +32,12 @@ from ..errors import PlatformError, Refused, StoreFull, Unauthorized
 from ..platform import Platform
 from ..store.bodies import TooLarge
 from ..store.logs import Log
-from ..store.projects import Project
+from ..store.projects import Project, Projects
 from ..store.storable import check_text
 from . import serializers
 from .disk import add_disk_routes
 from .errors import error_response, json_error
+from .exports import add_export_routes
 from .headers import app_target
 from .nodes import add_node_routes
 from .proxy import pass_on, read_body
@@ -74,9 +75,10 @@ def platform_api(platform: Platform) -> FastAPI:
         return serializers.status(platform)
 
     @app.get(f"{PREFIX}/projects")
-    async def projects(request: Request) -> Any:
-        rows, builds = list[Any](), platform.builds.latest(1)
-        for row in platform.projects.list():
+    async def projects(request: Request, limit: int | None = Query(None, ge=1), after: str | None = None) -> Any:
+        rows, listed = list[Any](), _page_of(platform.projects, limit, after)
+        builds = platform.builds.latest(1, listed)
+        for row in listed:
             rows.append(serializers.project(platform, row, url(request, row), builds.get(row.id, [])))
             if len(rows) % BATCH == 0:
                 await asyncio.sleep(0)  # calls go on
@@ -115,6 +117,7 @@ def platform_api(platform: Platform) -> FastAPI:
                 name, str(path), environment=options.get("environment"), secrets=options.get("secrets"),
                 builder=_builder(options.get("builder")), as_of=options.get("as_of"), archive=path,
             )  # fmt: skip
+            await platform.deployer.keep_archive(build)
         finally:
             path.unlink(missing_ok=True)
         return {"build_id": build.id, "project": name}
@@ -173,6 +176,7 @@ def platform_api(platform: Platform) -> FastAPI:
         return {"revoked": id, "at": time.time()}
 
     add_disk_routes(app, platform, PREFIX)
+    add_export_routes(app, platform, PREFIX)
     add_node_routes(app, platform, PREFIX)
     return app
 
@@ -203,6 +207,13 @@ def authorise(platform: Platform, request: HTTPConnection) -> None:
     secrets = (bearer_token(request.headers.get("authorization", "")), request.headers.get("x-banana-api-key"))
     if all(secret is None or platform.keys.find(secret.strip()) is None for secret in secrets):
         raise Unauthorized("an API key is required, as Authorization: Bearer KEY or as X-Banana-API-Key")
+
+
+def _page_of(projects: Projects, limit: int | None, after: str | None) -> list[Project]:
+    """Return projects, oldest first: at most `limit`, and those that come after one. Raises NotFound."""
+    rows = projects.list()
+    begin = 0 if after is None else rows.index(projects.named(after)) + 1
+    return rows[begin:] if limit is None else rows[begin : begin + limit]
 
 
 async def _object(request: Request) -> dict[str, Any]:

@@ -146,7 +146,9 @@ class PlatformServer:
         if path == "/metrics":
             return Response(self._platform.metrics.text(), media_type=METRICS)
         address = f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
-        return HTMLResponse(await self._page.html(address), headers=HEADERS)
+        page = request.query_params.get("page", "")
+        number = int(page) if page.isascii() and page.isdigit() and len(page) < 10 else 1
+        return HTMLResponse(await self._page.html(address, number), headers=HEADERS)
 
     def _has_key(self, request: Request) -> bool:
         authorization = request.headers.get("authorization", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
 }
+PROJECTS = 50  # on a page
 BUILDS = 5  # of a project
 CACHE_SECONDS = 1.0  # the page reloads itself every five seconds
 BATCH = 20  # projects that are read before calls have their turn
@@ -52,37 +54,46 @@ class StatusPage:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._rendered: dict[str, tuple[float, asyncio.Task[str]]] = {}
+        self._rendered: dict[tuple[str, int], tuple[float, asyncio.Task[str]]] = {}
 
-    async def html(self, address: str) -> str:
-        """Return the page with all projects, their replicas and latest builds.
+    async def html(self, address: str, number: int = 1) -> str:
+        """Return a page with PROJECTS projects, their replicas and latest builds.
 
         Args:
             address: The platform's URL, for the URLs on the page.
+            number: Which page, from 1; the last one for a larger number.
         """
+        pages = max(1, math.ceil(len(self._platform.projects.list()) / PROJECTS))
+        number = max(1, min(number, pages))
         now = time.monotonic()
         self._rendered = {
             key: (began, task)
             for key, (began, task) in self._rendered.items()
             if now - began < CACHE_SECONDS or not task.done()
         }
-        if address not in self._rendered:
-            self._rendered[address] = (now, asyncio.create_task(self._render(address), name="status page"))
-        return await asyncio.shield(self._rendered[address][1])
+        page = (address, number)
+        if page not in self._rendered:
+            self._rendered[page] = (now, asyncio.create_task(self._render(address, number, pages), name="status page"))
+        return await asyncio.shield(self._rendered[page][1])
 
-    async def _render(self, address: str) -> str:
-        builds, projects = self._platform.builds.latest(BUILDS), list[_ProjectState]()
-        for number, project in enumerate(self._platform.projects.list(), 1):
+    async def _render(self, address: str, page: int, pages: int) -> str:
+        every, queues = self._platform.projects.list(), self._platform.dispatcher.queues.values()
+        listed, projects = every[(page - 1) * PROJECTS : page * PROJECTS], list[_ProjectState]()
+        builds = self._platform.builds.latest(BUILDS, listed)
+        for number, project in enumerate(listed, 1):
             if number % BATCH == 0:
                 await asyncio.sleep(0)  # calls go on
             projects.append(_state_of(self._platform, project, builds.get(project.id, [])))
         values = {
             "projects": projects,
+            "count": len(every),
+            "page": page,
+            "pages": pages,
             "address": address,
             "replicas": len(self._platform.pool.replicas),
             "nodes": self._platform.pool.nodes.states(),
-            "running": sum(state.running for state in projects),
-            "waiting": sum(state.waiting for state in projects),
+            "running": sum(len(queue.running) for queue in queues),
+            "waiting": sum(len(queue.waiting) for queue in queues),
             "uptime": time.time() - self._platform.began,
             "now": time.time(),
             "now_monotonic": time.monotonic(),

@@ -43,6 +43,7 @@ def git_app(platform: Platform, url: str) -> Git:
         try:
             await asyncio.to_thread(pack, checkout, archive)
             build = platform.deploy(name, str(archive), archive=archive)
+            await platform.deployer.keep_archive(build)
         finally:
             archive.unlink(missing_ok=True)
             await asyncio.to_thread(shutil.rmtree, checkout, ignore_errors=True)

@@ -68,6 +68,9 @@ class LocalMachine:
             return 0
         return self._gpus.room_for(resources)
 
+    def want(self, resources: Resources) -> None:
+        """Do nothing: nothing adds GPUs to this machine."""
+
     def why_never(self, resources: Resources) -> str | None:
         """Return why this machine could never run such a replica; None where it could."""
         if not has_labels(self._labels, resources.labels):

@@ -7,8 +7,9 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from ..errors import NodeLost
+from ..nodes import RunningReplica
 
-__all__ = ["until_node_lost"]
+__all__ = ["end_of", "stop_on_node", "until_node_lost"]
 
 
 @contextmanager
@@ -41,3 +42,30 @@ def until_node_lost(lost: asyncio.Future[str] | None) -> Generator[None]:
     finally:
         is_open = False
         lost.remove_done_callback(cut)
+
+
+async def end_of(running: RunningReplica) -> int:
+    """Wait for the end of a program, and return its exit status. Raises NodeLost once the node is gone."""
+    if running.lost is None:
+        return await running.ended()
+    ended = asyncio.create_task(running.ended())
+    try:
+        await asyncio.wait({ended, running.lost}, return_when=asyncio.FIRST_COMPLETED)
+        if running.lost.done():
+            raise NodeLost(running.lost.result())
+        return ended.result()
+    finally:
+        ended.cancel()
+
+
+async def stop_on_node(running: RunningReplica, grace: float) -> None:
+    """Stop a program, or leave it to its node where that is gone."""
+    stop = asyncio.create_task(running.stop(grace))
+    try:
+        await asyncio.wait(
+            {stop} if running.lost is None else {stop, running.lost}, return_when=asyncio.FIRST_COMPLETED
+        )
+        if stop.done():
+            await stop
+    finally:
+        stop.cancel()

@@ -82,10 +82,6 @@ class Pool:
         """Return what a replica of a project takes of its node."""
         return project.resources(self._settings.memory_mb)
 
-    def room(self, project: Project) -> int | None:
-        """Return how many further replicas of a project there is room for now; None for any number."""
-        return self.nodes.room_for(self.resources(project))
-
     def why_never(self, project: Project) -> str | None:
         """Return why no node could run a replica of a project; None where one could."""
         return self.nodes.why_never(self.resources(project))

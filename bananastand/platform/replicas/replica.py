@@ -19,6 +19,7 @@ from ..store.logs import mask, tail, texts_to_mask
 from .advice import explain
 from .client import ReplicaClient
 from .liveness import Liveness, wait_until_hung
+from .node_loss import end_of, stop_on_node
 from .process import describe_exit
 from .startup_probe import StartupProbe
 from .worker_client import WorkerClient
@@ -106,6 +107,11 @@ class Replica:
     def startup_state(self) -> str:
         """What its start waits for, then how it became ready, in words."""
         return self._probe.progress
+
+    @property
+    def health_path(self) -> str | None:
+        """The path at which the app answers 200 once it is ready; None if none is known."""
+        return self._probe.health_path
 
     @property
     def free_capacity(self) -> int:
@@ -265,7 +271,7 @@ class Replica:
         self.log_event(f"stops: {reason}")
         self._become("stopping")
         if self._running is not None:
-            self._stopping = asyncio.create_task(self._stop(self._running, grace))
+            self._stopping = asyncio.create_task(stop_on_node(self._running, grace))
         elif self._life is not None:
             self._life.cancel()
 
@@ -303,7 +309,7 @@ class Replica:
             if running.warning is not None:
                 self.log_event(running.warning)
             spawned_at = time.monotonic()
-            exit_status = asyncio.create_task(_until_end(running))
+            exit_status = asyncio.create_task(end_of(running))
             if (memory_mb := self.order.resources.memory_mb) is not None:
                 watchers.append(asyncio.create_task(self._watch_memory(running, memory_mb * 2**20)))
             await self._wait_until_ready(running, exit_status, timeout)
@@ -345,16 +351,7 @@ class Replica:
 
     async def _stop_at_once(self) -> None:
         if self._running is not None:
-            await self._stop(self._running, 0.0)
-
-    @staticmethod
-    async def _stop(running: RunningReplica, grace: float) -> None:
-        """Stop the program, or leave it to its node where that cannot be reached."""
-        stop = asyncio.create_task(running.stop(grace))
-        await asyncio.wait(
-            {stop} if running.lost is None else {stop, running.lost}, return_when=asyncio.FIRST_COMPLETED
-        )
-        stop.cancel()
+            await stop_on_node(self._running, 0.0)
 
     def _note_kill(self, running: RunningReplica) -> None:
         self.was_killed_from_outside = self.failure is None and running.was_killed_from_outside
@@ -413,20 +410,6 @@ class Replica:
             if not self.ended.done():
                 self.ended.set_result(None)
         self._changed(self)
-
-
-async def _until_end(running: RunningReplica) -> int:
-    """Return the exit status. Raises NodeLost once the node is gone."""
-    if running.lost is None:
-        return await running.ended()
-    ended = asyncio.create_task(running.ended())
-    try:
-        await asyncio.wait({ended, running.lost}, return_when=asyncio.FIRST_COMPLETED)
-        if running.lost.done():
-            raise NodeLost(running.lost.result())
-        return ended.result()
-    finally:
-        ended.cancel()
 
 
 def _place(running: RunningReplica) -> str:

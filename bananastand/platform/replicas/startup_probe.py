@@ -15,6 +15,7 @@ __all__ = ["StartupProbe"]
 
 CONTAINER_HINT = "; let it listen on 0.0.0.0 and the expected port, or deploy with --builder process"
 FORWARD_AFTER = 1.0  # seconds without an answer on a container's published port
+POTASSIUM_STATUS = "/_k/status"  # of Potassium's own server
 
 
 class StartupProbe:
@@ -59,6 +60,13 @@ class StartupProbe:
     def failure(self) -> str | None:
         """The step that failed, where the worker reported it."""
         return self._worker.failure if self._worker is not None else None
+
+    @property
+    def health_path(self) -> str | None:
+        """The path at which the app, as a server of its own, answers 200 once it is ready; None if none is known."""
+        if self._http is None and self._worker is not None and self._worker.potassium:
+            return POTASSIUM_STATUS
+        return self._health_path
 
     def attach(self, running: RunningReplica) -> None:
         """Use the client of the worker of a program that was started."""

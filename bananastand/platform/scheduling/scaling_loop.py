@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from ..errors import PlatformError
@@ -100,12 +100,15 @@ class ScalingLoop:
         """Forget what was decided, and decide for every project."""
         self._autoscaler = Autoscaler(self._settings.scale_wait)
         self._expiries = Ranking()  # projects by the moment at which their first waiting call has waited too long
-        self._needs = dict[str, Resources]()
+        self._needs = dict[str, Resources]()  # by their names in demands
+        self._impossible = set[str]()  # the needs that no node could meet, even if it ran nothing else
+        self._labels: Mapping[str, Mapping[str, str]] | None = None  # of nodes, in this run
         self._changed_projects = {project.id for project in self._projects.list()}
 
     def _apply(self) -> float | None:
         """Decide and apply; return when to run again, on the monotonic clock."""
         now, demands = time.monotonic(), list[Demand]()
+        self._labels, self._impossible = None, set[str]()
         changed, self._changed_projects = self._changed_projects, set[str]()
         for id in sorted(changed.union(self._expiries.up_to(now), self._autoscaler.due(now))):
             project = self._projects.get(id)
@@ -134,15 +137,24 @@ class ScalingLoop:
 
     def _room(self, needs: str) -> int | None:
         """Return how many replicas with such needs may be started; None for any number."""
-        return self._pool.nodes.room_for(self._needs.get(needs, Resources()))
+        nodes, resources = self._pool.nodes, self._needs.get(needs, Resources())
+        room = nodes.room_for(resources)
+        if needs and room is not None and room <= 0:  # only what a project misses has such a key
+            nodes.want(resources)
+            if nodes.why_never(resources) is not None:
+                self._impossible.add(needs)
+        return room
 
     def _suits(self, replica_id: str, needs: str) -> bool:
         """Return whether the end of a replica makes room for one with such needs."""
         replica, requested = self._pool.replicas.get(replica_id), self._needs.get(needs, Resources())
-        if replica is None or replica.order.resources == requested or not requested.labels:
-            return replica is not None
-        labels = next((node.labels for node in self._pool.nodes.states() if node.name == replica.node), {})
-        return has_labels(labels, requested.labels)
+        if replica is None or needs in self._impossible:
+            return False
+        if not requested.labels or replica.order.resources == requested:
+            return True
+        if self._labels is None:
+            self._labels = {node.name: node.labels for node in self._pool.nodes.states()}
+        return has_labels(self._labels.get(replica.node, {}), requested.labels)
 
     def _end_hopeless_calls(self, project: Project) -> None:
         """End the waiting calls that no replica will ever take."""

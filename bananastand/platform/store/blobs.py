@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hashlib
 import os
 import shutil
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from ..errors import StoreError, StoreFull
-from .private_files import open_private
+from .private_files import make_folder, open_private
 
-__all__ = ["CHUNK", "NO_SPACE", "SMALL", "BlobState", "Blobs", "cannot_write", "file_chunks"]
+__all__ = ["CHUNK", "NO_SPACE", "SMALL", "BlobState", "Blobs", "cannot_write", "file_chunks", "write_chunks"]
 
 SMALL = 64 * 2**10  # bytes up to which a body is stored in a row
 CHUNK = 2**20  # bytes that are read at once
@@ -45,10 +47,13 @@ class Blobs:
         folder: The folder, which is created.
         age: Seconds for which a file that nobody knows stays: where several platforms share the folder, one of them may
             be about to use it.
+
+    Attributes:
+        is_shared: Whether other machines have the blobs too.
     """
 
     def __init__(self, folder: Path, *, age: float = 0.0) -> None:
-        self._folder, self._age = folder, age
+        self._folder, self._age, self.is_shared = folder, age, age > 0
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     async def put(self, name: str, content: bytes) -> None:
@@ -195,6 +200,33 @@ async def file_chunks(path: Path, size: int) -> AsyncGenerator[bytes]:
             yield chunk
     finally:
         file.close()
+
+
+async def write_chunks(chunks: AsyncIterable[bytes], path: Path) -> str:
+    """Write chunks to a new file, which is complete or does not appear.
+
+    Args:
+        chunks: The content.
+        path: The file, in a folder that may be missing.
+
+    Returns:
+        SHA-256 of the content in hexadecimal digits.
+
+    Raises:
+        StoreFull, StoreError: There is no file.
+    """
+    new, digest = path.with_name(f".{uuid.uuid4().hex}.part"), hashlib.sha256()
+    try:
+        with open(make_folder(new.parent) / new.name, "xb", opener=open_private) as file:
+            async for chunk in chunks:
+                await asyncio.to_thread(file.write, chunk)
+                digest.update(chunk)
+        new.replace(path)
+        return digest.hexdigest()
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def cannot_write(path: Path, error: OSError) -> StoreError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -89,6 +89,7 @@ class Builds:
         with store.reading() as connection:
             rows = connection.execute(select(table.c.id, table.c.takes).where(table.c.takes.is_not(None)))
             self._concurrency: dict[str, int] = {row.id: row.takes for row in rows}
+        self._deployments = dict[str, Deployment]()  # that were asked for
 
     def create(
         self,
@@ -145,12 +146,13 @@ class Builds:
         with self._store.reading() as connection:
             return [Build(*row) for row in connection.execute(query)]
 
-    def latest(self, count: int) -> dict[str, list[Build]]:
-        """Return the newest `count` builds of every project, by project id, without their secrets and environments."""
+    def latest(self, count: int, projects: Iterable[Project]) -> dict[str, list[Build]]:
+        """Return the newest `count` builds of projects, by project id, without their secrets and environments."""
         table = tables.builds
         place = func.row_number().over(partition_by=table.c.project_id, order_by=table.c.number.desc()).label("place")
         columns = [column for column in table.columns if column.name not in PRIVATE_COLUMNS]
-        numbered = select(*columns, place).subquery()
+        ids = [project.id for project in projects]
+        numbered = select(*columns, place).where(table.c.project_id.in_(ids)).subquery()
         query = select(numbered).where(numbered.c.place <= count).order_by(numbered.c.number.desc())
         found = dict[str, list[Build]]()
         with self._store.reading() as connection:
@@ -192,17 +194,22 @@ class Builds:
         with self._store.transaction() as connection:
             connection.execute(delete(table).where(table.c.id == deployment.id))
             connection.execute(insert(table).values(row))
+        self._deployments.pop(deployment.id, None)
         return deployment
 
     def deployment(self, id: str) -> Deployment | None:
-        """Return the deployment of that id, or None."""
+        """Return the deployment of that id, or None. One object serves all its replicas."""
+        if (known := self._deployments.get(id)) is not None:
+            return known
         table, built = tables.deployments, tables.builds
         query = select(table, built.c.secrets).join(built, built.c.id == table.c.id).where(table.c.id == id)
         with self._store.reading() as connection:
             row = connection.execute(query).one_or_none()
         if row is None:
             return None
-        return Deployment(row.id, row.project_id, Launch.from_json(row.launch), row.created, row.secrets)
+        found = Deployment(row.id, row.project_id, Launch.from_json(row.launch), row.created, row.secrets)
+        self._deployments[id] = found
+        return found
 
     def concurrency_of(self, project: Project) -> int:
         """Return how many calls a replica of a project runs at once: its own setting, or what its app declares."""
@@ -220,6 +227,7 @@ class Builds:
         with self._store.transaction() as connection:
             connection.execute(delete(tables.builds).where(tables.builds.c.id == build.id))
         self._concurrency.pop(build.id, None)
+        self._deployments.pop(build.id, None)
         self.revision += 1
 
     def _notify(self, build: Build) -> None:

@@ -299,6 +299,11 @@ class Calls:
         )
         return await self._store.read(lambda connection: connection.execute(query.limit(1)).first() is not None)
 
+    async def existing(self, ids: Sequence[str]) -> Sequence[str]:
+        """Return those of the ids, at most 1,000, that calls have."""
+        query = select(T.id).where(T.id.in_(ids))
+        return await self._store.read(lambda connection: connection.scalars(query).all())
+
     async def body(self, call: CallRow) -> bytes | FileBody:
         """Return the request's body. Raises StoreError."""
         query = select(T.body).where(T.id == call.id)

@@ -93,6 +93,7 @@ class Projects:
         with store.reading() as connection:
             rows = connection.execute(select(tables.projects).order_by(tables.projects.c.created))
             self._by_id = {row.id: Project(*row) for row in rows}
+        self._ids = {name: project.id for project in self._by_id.values() for name in (project.name, project.model_key)}
 
     def list(self) -> list[Project]:
         """Return all projects, oldest first."""
@@ -104,9 +105,7 @@ class Projects:
 
     def find(self, name: str) -> Project | None:
         """Return the project with this id, model key or name, or None."""
-        if project := self._by_id.get(name):
-            return project
-        return next((project for project in self._by_id.values() if name in (project.model_key, project.name)), None)
+        return self._by_id.get(name) or self._by_id.get(self._ids.get(name, ""))
 
     def named(self, name: str) -> Project:
         """Return the project with this id, model key or name. Raises NotFound."""
@@ -159,6 +158,8 @@ class Projects:
         with self._store.transaction() as connection:
             connection.execute(delete(tables.projects).where(tables.projects.c.id == project.id))
         self._by_id.pop(project.id, None)
+        for name in (project.name, project.model_key):
+            self._ids.pop(name, None)
         for callback in self.on_change:
             callback(project, False)
 
@@ -172,6 +173,7 @@ class Projects:
 
     def _store_in_memory(self, project: Project) -> None:
         self._by_id[project.id] = project
+        self._ids.update({project.name: project.id, project.model_key: project.id})
         for callback in self.on_change:
             callback(project, True)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -12,9 +11,8 @@ from pathlib import Path
 from bananastand.task_set import TaskSet
 
 from ..errors import PlatformError, StoreError
-from .blobs import SMALL, Blobs, BlobState, cannot_write
+from .blobs import SMALL, Blobs, BlobState, cannot_write, write_chunks
 from .object_store import ObjectStore
-from .private_files import open_private
 
 __all__ = ["RemoteBlobs"]
 
@@ -40,6 +38,7 @@ class RemoteBlobs(Blobs):
         self, folder: Path, store: ObjectStore, prefix: str, *, start: str = "", copies: bool = True, age: float
     ) -> None:
         super().__init__(folder)
+        self.is_shared = True
         self._store, self._prefix, self._start, self._copies, self._age = store, prefix, start, copies, age
         self._removed, self._tasks = set[str](), TaskSet()
         self._removal: asyncio.Task[None] | None = None
@@ -92,16 +91,8 @@ class RemoteBlobs(Blobs):
         path = self.path(name)
         if path.exists():
             return path
-        new = self.unfinished(uuid.uuid4().hex)
-        try:
-            with open(new, "xb", opener=open_private) as file:
-                async for chunk in self.chunks(name):
-                    await asyncio.to_thread(file.write, chunk)
-            return new.replace(path)
-        except OSError as error:
-            raise cannot_write(path, error) from error
-        finally:
-            new.unlink(missing_ok=True)
+        await write_chunks(self.chunks(name), path)
+        return path
 
     async def remove(self, name: str) -> None:
         """Delete a blob if it exists, soon: nobody waits for the store, and many are deleted at once."""

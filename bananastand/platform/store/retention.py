@@ -14,7 +14,7 @@ from ..settings import Settings
 from .builds import FINAL_STATES, Build
 from .disk_usage import size_of
 
-__all__ = ["Inventory", "Expendable", "expendable", "over_budget"]
+__all__ = ["Inventory", "Expendable", "calls_with_files", "expendable", "over_budget"]
 
 RECENT = 3600.0  # seconds in which a file without a row may be about to get one
 
@@ -27,7 +27,7 @@ class Inventory:
         builds: All builds, newest first.
         in_use: Ids of builds that are live, running or not finished.
         projects: Names by id.
-        calls: Ids.
+        calls: The ids of those that have files.
         idle: Whether no build runs, so that caches may be deleted.
     """
 
@@ -168,8 +168,17 @@ def _logs(data: Path, known: Inventory, old: Callable[[Path], bool]) -> Iterator
 
 def _bodies(data: Path, known: Inventory, old: Callable[[Path], bool]) -> Iterator[Expendable]:
     for path in _entries(data / "bodies"):
-        if path.name.lstrip(".").partition(".")[0] not in known.calls and old(path):
+        if _call_of(path) not in known.calls and old(path):
             yield Expendable("body", path, "its call is gone", size_of(path))
+
+
+def calls_with_files(data: Path) -> list[str]:
+    """Return the ids of the calls that files name. Blocks while it reads the disk."""
+    return sorted({_call_of(path) for path in _entries(data / "bodies")})
+
+
+def _call_of(path: Path) -> str:
+    return path.name.lstrip(".").partition(".")[0]
 
 
 def _cache(data: Path, settings: Settings, now: float) -> Iterator[Expendable]:

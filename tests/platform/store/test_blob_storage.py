@@ -327,7 +327,8 @@ def test_a_url_that_cannot_be_used_is_refused(tmp_path: Path, url: str, message:
     assert "password" not in str(caught.value)
 
 
-def test_the_default_imports_no_client_of_object_stores() -> None:
-    program = "import sys, bananastand.cli._platform_server; print([n for n in ('fsspec', 's3fs') if n in sys.modules])"
+def test_the_default_imports_no_client_of_object_stores_clusters_or_databases() -> None:
+    names = ("fsspec", "s3fs", "ray", "psycopg", "psycopg_pool")
+    program = f"import sys, bananastand.cli._platform_server; print([n for n in {names} if n in sys.modules])"
     run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert run.stdout == "[]\n"

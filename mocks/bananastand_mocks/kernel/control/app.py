@@ -8,10 +8,11 @@ world half changed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Match
 
 from ..provider import Provider
@@ -21,10 +22,11 @@ from .answers import Health
 from .behaviour import add_behaviour_routes
 from .calls import add_call_routes
 from .context import ControlContext
-from .guard import ControlGuard
+from .guard import PAGES, ControlGuard
 from .pages import add_page_routes, html
 from .reference import control_reference
 from .refusals import REFUSALS, REFUSALS_AS_JSON
+from .views import index_page
 from .worlds import add_world_routes
 from .wrong_fields import name_wrong_fields
 
@@ -53,6 +55,7 @@ def control_plane(providers: Sequence[Provider], worlds: Worlds, *, hosts: Itera
     )
     app.add_middleware(ControlGuard, hosts=tuple(hosts), budget=worlds.bodies)
     context = ControlContext(providers, worlds)
+    app.add_exception_handler(404, partial(_refuse_missing, context))
     _add_reference(app, providers)
     add_page_routes(app, context)
     add_world_routes(app, context)
@@ -85,6 +88,14 @@ def _refuse_unknown_parameters(request: Request) -> None:
     known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
     if unknown := sorted(request.query_params.keys() - known):
         raise HTTPException(422, f"no parameter {', '.join(unknown)}; there are {', '.join(sorted(known)) or 'none'}")
+
+
+async def _refuse_missing(context: ControlContext, request: Request, error: Exception) -> Response:
+    """Answer 404: on the pages with the overview, which leads on."""
+    detail = str(error.detail) if isinstance(error, HTTPException) else "Not Found"
+    if request.url.path.startswith(PAGES):
+        return html(index_page(context, error=detail), 404)
+    return JSONResponse({"detail": detail}, 404)
 
 
 async def _refuse_method(request: Request, error: Exception) -> JSONResponse:
