@@ -61,7 +61,7 @@ class Session:
     Attributes:
         number: The number of this front, once it is active.
         is_lost: Whether another front has become active since.
-        on_lost: Called on the event loop of `hold`, or on the thread, when another front has become active.
+        on_lost: Called on the session's thread when another front has become active.
     """
 
     def __init__(self, engine: Engine, fronts: str, own: str) -> None:
@@ -169,7 +169,7 @@ class Session:
             connection.execute(text(END_OTHERS), self._names)
 
     def _lose(self) -> None:
-        self._wants_lock, self.is_lost = False, True
+        self._wants_lock, self._has_lock, self.is_lost = False, False, True
         log.error("another front has taken over this database")
         self.on_lost()
 
