@@ -36,6 +36,7 @@ CASES: list[tuple[str, int, Any]] = [
     ("fal-queue", 418, {"detail": "I'm a Teapot"}),
     ("fal-queue", 502, {"detail": "Bad Gateway"}),
     ("fal-queue", 503, {"detail": "Service Unavailable"}),
+    ("fal-queue", 599, {"detail": "Internal Server Error"}),
     ("gobananas", 402, {"error": "Quota exceeded", "code": "QUOTA_EXCEEDED"}),
     ("gobananas", 418, {"error": "Invalid parameters", "code": "BAD_REQUEST"}),
     ("gobananas", 503, {"error": "Internal server error", "code": "INTERNAL_ERROR"}),

@@ -6,6 +6,7 @@ infrastructure has `error_type` beside it.
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -32,6 +33,7 @@ TEXTS: dict[str, tuple[int, str]] = {
 }
 PHRASES = {status.value: status.phrase for status in HTTPStatus} | {422: "Unprocessable Content",
            499: "Client Closed Request"}  # fmt: skip
+JSON_ERROR = re.compile(r"(.*): line \d+ column \d+ \(char (\d+)\)")
 TYPES = {
     "object": ("model_attributes_type", "Input should be a valid dictionary or object to extract fields from"),
     "string": ("string_type", "Input should be a valid string"),
@@ -42,13 +44,12 @@ def render(problem: Problem, call: ApiCall | None) -> ApiResponse:
     """Render a problem as {"detail": ...}."""
     match problem.condition:
         case "fault":
-            status = problem.status or 500
+            status = problem.status or HTTPStatus.INTERNAL_SERVER_ERROR.value
             return error_response(status, problem.message or PHRASES.get(status, "Internal Server Error"))
         case "violation":
             return error_response(422, [_violation_item(violation) for violation in problem.violations])
         case "malformed_json" | "too_deep":
-            item = {"loc": ["body", 0], "msg": "JSON decode error", "type": "json_invalid", "input": {}}
-            return error_response(422, [{**item, "ctx": {"error": problem.message}}])
+            return error_response(422, [_json_item(problem.message)])
         case "unknown_credential" if call is not None and ":" not in call.headers.get("authorization", ""):
             return error_response(*TEXTS["malformed_key"])
         case condition:
@@ -63,11 +64,19 @@ def error_response(status: int, detail: Any, error_type: str | None = None) -> A
     return ApiResponse({"detail": detail, "error_type": error_type}, status, {"x-fal-error-type": error_type})
 
 
+def _json_item(message: str) -> dict[str, Any]:
+    """The error of a body that is no JSON, with the place in it, as FastAPI writes it."""
+    match = JSON_ERROR.fullmatch(message)
+    text, place = (message, "0") if match is None else match.groups()
+    kind = {"type": "json_invalid", "loc": ["body", int(place)], "msg": "JSON decode error", "input": {}}
+    return {**kind, "ctx": {"error": text}}
+
+
 def _violation_item(violation: Violation) -> dict[str, Any]:
     kind, text = violation.rule, violation.message
     if violation.rule == "required":
         kind, text = "missing", "Field required"
     elif violation.rule == "type":
         kind, text = TYPES.get(violation.message.rpartition(" ")[2].strip('"'), (kind, text))
-    place = [part for part in violation.field.split(".") if part]
+    place = [int(part) if part.isdigit() else part for part in violation.field.split(".") if part]
     return {"loc": [violation.where, *place], "msg": text, "type": kind}

@@ -40,7 +40,6 @@ def blank_request(world: World, request_id: str, model: str, inputs: dict[str, A
         "model": model,
         "application": application_of(model),
         "inputs": inputs,
-        "seed": 0,
         "state": "IN_QUEUE",
         "submitted_at": world.clock.now(),
         "started_at": None,
@@ -185,8 +184,8 @@ def _count(world: World, row: Row, units: float) -> None:
         return
     tally = Tally(
         requests=1,
-        errors=int(row["status"] >= 500),
-        user_errors=int(400 <= row["status"] < 500),
+        errors=int(row["status"] // 100 == 5),
+        user_errors=int(row["status"] // 100 == 4),
         quantity=units,
         durations=[round(row["completed_at"] - row["started_at"], 6)],
         waits=[round(row["started_at"] - row["submitted_at"], 6)],

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from ..drawing.pictures import Recipe
 from ..falai.state import catalogue
@@ -26,6 +27,7 @@ SIZES = {
     "landscape_16_9": (1024, 576),
 }
 LONGEST_SIDE = 14_142  # pixels that fal's schema of image_size allows
+MOST_PICTURES = 4  # of one input, where the catalogue has no number of its own
 SHORT_SIDE = 1024  # pixels, where an aspect ratio is requested
 PICTURES = ("text-to-image", "image-to-image")
 ERROR_PAGE = "https://docs.fal.ai/errors#"
@@ -50,10 +52,19 @@ class _PictureOptions(BaseModel):
         | None
     ) = None
     aspect_ratio: str | None = Field(default=None, pattern=r"^(auto|[1-9]\d?:[1-9]\d?)$")
-    num_images: int = Field(default=1, ge=1, le=4)
+    num_images: int = Field(default=1, ge=1)
     seed: int | None = None
     output_format: Literal["jpeg", "png", "webp"] = "jpeg"
     sync_mode: bool = False
+
+    @field_validator("num_images")
+    @classmethod
+    def _check_number(cls, number: int, info: ValidationInfo) -> int:
+        """Refuse more pictures than the model makes of one input."""
+        if number > info.context:
+            text = "Input should be less than or equal to {le}"
+            raise PydanticCustomError("less_than_equal", text, {"le": info.context})
+        return number
 
 
 class _TextInput(_PictureOptions):
@@ -120,9 +131,6 @@ def produce(model: str, inputs: dict[str, Any], *, request_id: str, seed: int, s
         read = _read(inputs, row)
     except ValidationError as error:
         return failed(422, _detail(error))
-    most = 4 if row is None else int(row["configuration"].get("max_images", 4))
-    if row is not None and read.num_images > most:
-        return failed(422, [_too_many(read.num_images, most)])
     return _drawn(model, read, request_id, read.seed if read.seed is not None else seed, seconds)
 
 
@@ -145,12 +153,14 @@ def output_of(row: dict[str, Any], base: str) -> dict[str, Any]:
 
 def _read(inputs: dict[str, Any], row: Any) -> _PictureInput:
     if row is not None:
-        return (_TextInput if row["category"] == "text-to-image" else _EditInput).model_validate(inputs)
+        most = row["configuration"].get("max_images", MOST_PICTURES)
+        return (_TextInput if row["category"] == "text-to-image" else _EditInput).model_validate(inputs, context=most)
     try:
-        return _AnyInput.model_validate(inputs)
+        return _AnyInput.model_validate(inputs, context=MOST_PICTURES)
     except ValidationError as error:
         unread = {item["loc"][0] for item in error.errors()}
-        return _AnyInput.model_validate({name: value for name, value in inputs.items() if name not in unread})
+        known = {name: value for name, value in inputs.items() if name not in unread}
+        return _AnyInput.model_validate(known, context=MOST_PICTURES)
 
 
 def _drawn(model: str, read: _PictureInput, request_id: str, seed: int, seconds: float) -> Outcome:
@@ -181,7 +191,7 @@ def _drawn(model: str, read: _PictureInput, request_id: str, seed: int, seconds:
         body = {"image": images[0]}
     pictures = [{"recipe": asdict(recipe), "format": suffix} for recipe in recipes]
     megapixels = row is not None and row["unit"] == "megapixels"
-    units = len(images) * (-(-width * height // 1_000_000) if megapixels else 1)
+    units = len(images) * (-(-width * height // 10**6) if megapixels else 1)
     return Outcome(200, body, pictures, read.sync_mode and "images" in body, float(units))
 
 
@@ -206,12 +216,5 @@ def _detail(error: ValidationError) -> list[dict[str, Any]]:
             "input": item["input"],
             **({"ctx": item["ctx"]} if "ctx" in item else {}),
         }
-        for item in error.errors(include_url=False)
+        for item in error.errors()
     ]
-
-
-def _too_many(count: int, most: int) -> dict[str, Any]:
-    text = f"Input should be less than or equal to {most}"
-    kind = "less_than_equal"
-    place = ["body", "num_images"]
-    return {"loc": place, "msg": text, "type": kind, "url": ERROR_PAGE + kind, "input": count, "ctx": {"le": most}}

@@ -127,7 +127,7 @@ async def get_media(world: World, parameters: dict[str, Any]) -> ApiResponse:
 
 def _new_upload(world: World, file_name: str, content_type: str) -> str:
     """Announce an upload; return its path."""
-    name = UNSAFE.sub("_", file_name.rsplit("/", 1)[-1])[-LONGEST_NAME:]
+    name = UNSAFE.sub("_", file_name.rpartition("/")[2])[-LONGEST_NAME:]
     path = f"u/{world.ids.letters(21)}_{name}"
     kind = content_type if content_type.isascii() and content_type.isprintable() and content_type else BINARY
     uploads(world)[path] = {"content_type": kind, "received": False}

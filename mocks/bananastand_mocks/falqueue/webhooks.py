@@ -42,7 +42,7 @@ def get_webhook_keys() -> dict[str, Any]:
 
 def outbox(url: str, base: str) -> Row:
     """Return the row of a delivery that is still to come; `base` is what the addresses of files begin with."""
-    return {"url": url, "base": base, "attempts": []}
+    return {"url": url, "base": base, "attempts": 0}
 
 
 def webhook_body(row: Row) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class WebhookSender:
     def deliver(self, world: World, details: dict[str, Any]) -> BackgroundJob | None:
         """Make the next attempt; None where it has been made."""
         row = requests(world).get(details["request_id"])
-        if row is None or len(row["webhook"]["attempts"]) != details["attempts"]:
+        if row is None or row["webhook"]["attempts"] != details["attempts"]:
             return None
         url, snapshot = row["webhook"]["url"], dict(row)
 
@@ -81,16 +81,16 @@ class WebhookSender:
 
     def _record(self, world: World, row: Row, outcome: Future[outbound.Attempt]) -> None:
         """Note the attempt, and plan the next where it failed and one is left."""
-        attempts, waits, now = row["webhook"]["attempts"], setting(world, "webhook_waits"), world.clock.now()
+        waits, now = setting(world, "webhook_waits")[row["webhook"]["attempts"] :], world.clock.now()
         if (raised := outcome.exception()) is not None:
             status, error = None, f"{type(raised).__name__}: {raised}"[:200]
         else:
             attempt = outcome.result()
             status, error = attempt.status, attempt.error
-        attempts.append({"at": now, "status": status, "error": error})
+        row["webhook"]["attempts"] += 1
         world.journal.record_delivery(now, row["request_id"], redact_text(row["webhook"]["url"]), status, error)
-        if error is not None and len(attempts) <= len(waits):
-            world.clock.after(waits[len(attempts) - 1], DELIVER, request_id=row["request_id"], attempts=len(attempts))
+        if error is not None and waits:
+            world.clock.after(waits[0], DELIVER, request_id=row["request_id"], attempts=row["webhook"]["attempts"])
 
 
 @cache
