@@ -333,7 +333,7 @@ class Keeper:
     @staticmethod
     async def _belongs(entry: _Entry, running: LocalReplica, host: str, port: int) -> bool:
         """Whether a front may reach a port of this machine: a replica's own, or its container's."""
-        if (host, port) in running.addresses.values() or port in entry.own_ports:
+        if (host, port) in running.addresses.values() or (host in LOOPBACK and port in entry.own_ports):
             return True
         if entry.forwarder is not None and entry.forwarder.address == (host, port):
             return True
