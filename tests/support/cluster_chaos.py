@@ -92,7 +92,7 @@ class _Run:
         self.port = free_port()
         self.options: dict[str, Any] = {"cluster": "auto", "settings": {"start_timeout": 60.0}}
         if database is not None:
-            self.options["database"] = database
+            self.options["settings"]["database"] = database
         self.cluster = JoinedCluster(self.data, folder / "nodes")
         try:
             self.cluster.wait()
@@ -250,6 +250,7 @@ def _survive(run: _Run, seed: int, points: int, kinds: tuple[str, ...]) -> Repor
     return report
 
 
-def write(report: Report, path: Path, **about: Any) -> None:
-    """Write a report for benchmarks/results."""
-    path.write_text(json.dumps({**about, **report.as_json()}, indent=1) + "\n")
+def write(report: Report, path: Path, database: str) -> None:
+    """Add a report to a file of benchmarks/results, by its database."""
+    found = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**found, database: report.as_json()}, indent=1) + "\n")
