@@ -23,7 +23,7 @@ FORMATS: dict[str, Callable[[AppDescription, str | None], tuple[list[str], list[
     "compose": compose,
 }
 HEALTH = re.compile(r"/[\x21-\x7e]{0,200}")
-NUMBER = re.compile(r"[-+]?\.?[0-9]")  # how what YAML 1.2, or some reader of YAML, takes for a number begins
+NUMBER = re.compile(r"[-+]?(0[box][0-9a-f_]+|(\d[\d_]*\.?|\.)[\d_]*(e[-+]?\d+)?)", re.ASCII | re.IGNORECASE)
 
 
 def export(app: AppDescription, format: str, *, image: str | None = None, health: str | None = None) -> str:
@@ -59,7 +59,7 @@ class _Dumper(yaml.SafeDumper):
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     """Quote what looks like a number: 1e3 and 0o17 are texts for YAML 1.1, and numbers for Kubernetes."""
-    style = "'" if NUMBER.match(text) and text.isascii() and text.isprintable() else None
+    style = "'" if NUMBER.fullmatch(text) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
