@@ -317,9 +317,7 @@ def input_error(field: str, most: int, number: int) -> dict[str, Any]:
             "url": f"https://docs.fal.ai/errors#{kind}", "input": number, "ctx": {"le": most}}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("model", "most"), [("fal-ai/flux-2-pro", 1), ("fal-ai/flux/dev", 4), ("fal-ai/fast-sdxl", 8)]
-)
+@pytest.mark.parametrize(("model", "most"), [("fal-ai/flux-2-pro", 1), ("fal-ai/flux/dev", 4), ("fal-ai/fast-sdxl", 8)])
 def test_each_model_has_its_own_most_pictures(model: str, most: int, call: InProcess) -> None:
     output = call("POST", f"/run/{model}", json={"prompt": "a cat", "num_images": most, "seed": 5}).json()
     assert len({image["url"] for image in output["images"]}) == most

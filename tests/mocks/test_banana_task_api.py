@@ -34,9 +34,7 @@ def check(http: httpx2.Client, key: str, task: str, **more: Any) -> tuple[int, A
     return post(http, "/api/task/check/v1/", {"apiKey": key, "taskID": task}, **more)
 
 
-def test_a_task_is_started_checked_and_done(
-    http: httpx2.Client, banana_native: Endpoint, stand: MockSession
-) -> None:
+def test_a_task_is_started_checked_and_done(http: httpx2.Client, banana_native: Endpoint, stand: MockSession) -> None:
     stand.tasks.finish_after_polls(1)
     status, begun = start(http, banana_native.key)
     task = begun["data"]["taskID"]

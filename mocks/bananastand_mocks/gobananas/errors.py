@@ -29,7 +29,6 @@ STATUSES = {
     "invalid": 400,
     "forbidden": 403,
     "not_found": 404,
-    "quota_exceeded": 429,
     "unknown_route": 404,
     "wrong_method": 405,
     "malformed_json": 400,
