@@ -157,7 +157,7 @@ def history(projects: list[Project], calls: int) -> Iterator[tuple[list[dict[str
     for first in range(0, calls, BATCH):
         rows = list[dict[str, Any]]()
         for number in range(first, min(first + BATCH, calls)):
-            moment, id = now - DAY * (1 - number / calls), str(uuid.uuid4())
+            moment, id = now - DAY * (1 - number / calls), str(uuid.UUID(int=number))
             rows.append({
                 "id": f"call_{id}", "run_id": id, "project_id": projects[number % len(projects)].id, "method": "POST",
                 "route": "/", "state": "succeeded", "attempts": 1, "cold": False, "created": moment, "begun": moment,

@@ -114,6 +114,50 @@ def platform(found: dict[str, Any]) -> str:
     return _table("| | |", rows, _measured(found))
 
 
+def cluster(found: dict[str, Any]) -> str:
+    """What a cluster costs."""
+    call, drain, ready, memory = found["call"], found["drain"], found["ready"], found["memory"]
+    rows = [
+        f"| a call, {name} | p50 {call[key]['p50_ms']:.2f} ms, p99 {call[key]['p99_ms']:.2f} ms |"
+        for key, name in (
+            ("local", "to a replica of this machine"),
+            ("relay", "over the relay of a node, without TLS"),
+            ("relay with TLS", "over the relay of a node"),
+        )
+    ]
+    rows += [
+        f"| {drain['queued']} calls of {drain['call_seconds'] * 1000:.0f} ms by {count} of one replica each "
+        f"| {row['of_ideal']:.0%} of ideal; {drain[f'{count.split()[0]} here']['of_ideal']:.0%} without a cluster |"
+        for count, row in drain.items()
+        if str(count).endswith("nodes")
+    ]
+    rows += [
+        f"| a replica from a warm fork server on a node | p50 {ready['p50_s']:.2f} s |",
+        f"| the platform with its bridge | {memory['platform_with_bridge_mb']:.0f} MB |",
+        f"| a node's keeper, above an empty actor of Ray's | {memory['keeper_above_ray_mb']:.0f} MB |",
+    ]
+    busy = f"Ray {found['ray']}; load average {found['load_average'][1]} of {found['machine']['cores']} cores. "
+    return _table("| | |", rows, busy + _measured(found))
+
+
+def chaos(found: dict[str, Any]) -> str:
+    """What harm to each part of a cluster did to calls."""
+    kinds = sorted({kind for run in found.values() for kind in run["longest_time_without_an_end"]})
+    rows = []
+    for kind in kinds:
+        cells = [run["longest_time_without_an_end"].get(kind) for run in found.values()]
+        texts = [f"{cell['p50_s']:.1f} s, {cell['max_s']:.1f} s ({cell['times']})" if cell else "" for cell in cells]
+        rows.append(f"| {kind} | {' | '.join(texts)} |")
+    counts = " ".join(
+        f"{name}: {run['points']} points, {run['acknowledged']:,} acknowledged calls, {run['lost']} lost, "
+        f"{run['wrong']} wrong, {run['two_ends']} with two ends, {run['failed']} failed, {run['handlers_run_twice']} "
+        f"handlers run twice."
+        for name, run in found.items()
+    )
+    heads = " | ".join(f"{name}: p50, most (times)" for name in found)
+    return _table(f"| longest time without an end of a call | {heads} |", rows, counts)
+
+
 def swarm(found: dict[str, Any]) -> str:
     """Scheduling by the number of replicas."""
     rows = [
@@ -211,6 +255,8 @@ TABLES = {
     "platform": platform,
     "soak": soak,
     "processors": processors,
+    "cluster": cluster,
+    "chaos": chaos,
     "swarm": swarm,
     "history": history,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
+from typing import Any, cast
 
 from bananastand.asgi.bodies import BodyBudget
 from bananastand.asgi.refusals import Dialect, plain_json
@@ -16,7 +16,7 @@ from bananastand.platform.platform import Platform
 
 from ._platform_options import Options
 
-__all__ = ["platform_application"]
+__all__ = ["is_private", "platform_application", "platform_dialect"]
 
 BANANA = ("bananadev", "banana-native")  # the mocks that the platform takes the place of
 # The mocks' own addresses, which have CORS of their own.
@@ -48,12 +48,23 @@ def platform_application(
         fronts=fronts,
         hosts=options.hosts,
         open_to=OPEN if options.mocks else (),
-        private=not _is_loopback(options.host),
+        private=is_private(options),
         rest=mocks,
         secure=secure,
     )
     refusals = {mount: service.refusal for mount, service in services.items()}
     return application, dialect_of_platform(refusals, others, fronts)
+
+
+def platform_dialect(fronts: dict[int, str]) -> Dialect:
+    """Return the form of what is refused where no platform runs; see `platform_application`."""
+    services = banana_services(cast(Any, None), lambda key: False, BodyBudget(0))
+    return dialect_of_platform({mount: service.refusal for mount, service in services.items()}, plain_json, fronts)
+
+
+def is_private(options: Options) -> bool:
+    """Return whether page and metrics require a key, because other machines reach them."""
+    return not _is_loopback(options.host)
 
 
 def _mocks(options: Options) -> tuple[Any, Dialect]:

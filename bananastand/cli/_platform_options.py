@@ -35,4 +35,6 @@ class Options:
     isolation: str = "auto"
     network: str = "machine"  # or "none"
     passed: tuple[str, ...] = ()  # names of variables for all builds and replicas
+    database: str | None = field(default=None, repr=False)  # the URL of a PostgreSQL database
+    advertise: str | None = None  # the URL at which the other fronts of the database reach this one
     cluster: str | None = None  # "auto", or HOST:PORT of Ray's head; None for this machine alone

@@ -40,6 +40,7 @@ from bananastand.platform.store.private_files import UMASK, protect_memory
 from ._platform_application import platform_application
 from ._platform_cluster import nodes_of
 from ._platform_options import LOOPBACK, Options
+from ._platform_service import Service
 from ._platform_welcome import print_welcome
 
 __all__ = ["Options", "run"]
@@ -81,6 +82,7 @@ def run(options: Options, builder: Builder | None = None, **changed: Any) -> int
         disk_budget=options.disk_gb * 2**30 if options.disk_gb is not None else None,
         isolation=options.isolation,
         network=options.network == "machine",
+        database=options.database,
     )
     settings = replace(settings, **changed)
     try:
@@ -121,26 +123,25 @@ async def _serve(
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     loop.add_signal_handler(signal.SIGTERM, task.cancel)
-    platform = Platform(settings, builder, make_nodes)
-    os.environ[PLATFORM_VARIABLE] = platform.identity.id  # so that builds' processes are orphans too
+    url = f"http://{_local_name(options.host)}:{sockets[0].getsockname()[1]}"
+    projects = [name for _, name in options.fronts]
+    fronts = {listener.getsockname()[1]: project for listener, project in zip(sockets[1:], projects, strict=True)}
+    secure = listen(LOOPBACK, 0) if proxy is not None else None
+    ports = [secure.getsockname()[1]] if secure is not None else []
+    service = await _opened(options, settings, builder, make_nodes, fronts, url, ports, console)
     try:
-        for line in await platform.start():
-            console.print(line)
-        url = f"http://{_local_name(options.host)}:{sockets[0].getsockname()[1]}"
-        projects = [name for _, name in options.fronts]
-        fronts = {listener.getsockname()[1]: project for listener, project in zip(sockets[1:], projects, strict=True)}
-        secure = listen(LOOPBACK, 0) if proxy is not None else None
-        app, dialect = platform_application(
-            platform, options, fronts, url, [secure.getsockname()[1]] if secure is not None else []
-        )
-        print_welcome(console, platform, url, fronts, options.mocks)
         limiter = ConnectionLimiter(
             ConnectionLimits(connections=settings.max_connections), name="the platform", raise_files=True
         )
         config = ServerConfig(
-            app, limiter=limiter, dialect=dialect, reserved=RESERVED, lifespan="off", ws_max_size=settings.max_message
+            service.app,
+            limiter=limiter,
+            dialect=service.dialect,
+            reserved=RESERVED,
+            lifespan="off",
+            ws_max_size=settings.max_message,
         )
-        server = _Server(config, platform)
+        server = _Server(config, service)
         gc.collect()
         gc.freeze()  # what the start has made stays, and need not be looked through again and again
         if proxy is None or secure is None:
@@ -148,10 +149,41 @@ async def _serve(
         else:
             async with _proxy(proxy, sockets[0], secure, options, settings, console, limiter):
                 await server.serve([*sockets, secure])
+        if service.failed is not None and service.failed.done():
+            service.failed.result()
         console.print("stopping")
     finally:
         _ignore_sigterm()
+        await service.close()
+
+
+async def _opened(
+    options: Options,
+    settings: Settings,
+    builder: Builder,
+    make_nodes: MakeNodes,
+    fronts: dict[int, str],
+    url: str,
+    secure: list[int],
+    console: Console,
+) -> Service:
+    """Start the platform, or where it has a database that others share, a front of it."""
+    if settings.database is not None:
+        from ._front_service import open_front
+
+        return await open_front(options, settings, builder, make_nodes, fronts, url, secure, console)
+    platform = Platform(settings, builder, make_nodes)
+    try:
+        os.environ[PLATFORM_VARIABLE] = platform.identity.id  # so that builds' processes are orphans too
+        for line in await platform.start():
+            console.print(line)
+        app, dialect = platform_application(platform, options, fronts, url, secure)
+        print_welcome(console, platform, url, fronts, options.mocks)
+    except BaseException:
+        _ignore_sigterm()
         await platform.close()
+        raise
+    return Service(app, dialect, platform.release_waiters, platform.close)
 
 
 @contextlib.asynccontextmanager
@@ -186,13 +218,15 @@ async def _proxy(
 class _Server(uvicorn.Server):
     """uvicorn that releases waiting callers on a signal, so that it need not wait for them."""
 
-    def __init__(self, config: uvicorn.Config, platform: Platform) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
-        self._platform = platform
+        self._service = service
+        if service.failed is not None:
+            service.failed.add_done_callback(lambda _: self.handle_exit(signal.SIGTERM, None))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Release waiting callers, and stop."""
-        self._platform.release_waiters()
+        self._service.release_waiters()
         super().handle_exit(sig, frame)
 
     @contextlib.contextmanager

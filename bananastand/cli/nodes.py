@@ -1,4 +1,4 @@
-"""`bananastand nodes`: the machines that replicas run on, and taking one out of use."""
+"""`bananastand nodes`: the machines that replicas run on, taking one out of use, and the fronts of a database."""
 
 from __future__ import annotations
 
@@ -35,11 +35,17 @@ def _list(context: typer.Context, url: Url = None, key: Key = None, json_: AsJso
     if context.invoked_subcommand is not None:
         return None
     with connected(url, key) as platform:
-        rows = platform.get("/nodes")["nodes"]
+        rows, fronts = platform.get("/nodes")["nodes"], platform.get("/fronts")["fronts"]
     if json_:
         return as_json(rows)
     columns = ("NODE", "ADDRESS", "GPUS", "FREE", "MEMORY GIB", "REPLICAS", "WARM", "STATE", "LABELS")
-    return table(columns, [_cells(row) for row in rows])
+    table(columns, [_cells(row) for row in rows])
+    if not fronts:
+        return None
+    typer.echo()
+    roles = {True: "active", False: "stands by"}
+    cells = [(front["name"], front["url"], roles[front["active"]], front["version"]) for front in fronts]
+    return table(("FRONT", "ADDRESS", "ROLE", "VERSION"), cells)
 
 
 def _cells(row: dict[str, Any]) -> tuple[Any, ...]:

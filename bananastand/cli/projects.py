@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -144,13 +145,19 @@ def _needs(
     changes: dict[str, float | int | str | None] = {}
     if gpus is not None:
         try:
-            changes["gpus"] = None if gpus == "auto" else float(gpus)
+            number = None if gpus == "auto" else float(gpus)
         except ValueError:
+            number = math.nan
+        if number is not None and not math.isfinite(number):
             fail(f"--gpus {gpus!r} is no number: give 0, 1, 2, 0.5 or auto", USAGE)
+        changes["gpus"] = number
+    for option, size in (("--gpu-memory", gpu_memory), ("--memory", memory)):
+        if size is not None and not math.isfinite(size):
+            fail(f"{option} {size} is no size: give a number of GiB, such as 24", USAGE)
     if gpu_memory is not None:
         changes["gpu_memory_gb"] = gpu_memory or None
-    if memory is not None:
-        changes["memory_mb"] = round(memory * 1024) or None
+    if memory is not None:  # 0 alone stands for no number of its own
+        changes["memory_mb"] = round(memory * 1024) if memory else None
     if on is not None:
         changes["labels"] = ",".join(label for label in on if label)
     return changes

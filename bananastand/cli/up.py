@@ -6,6 +6,7 @@ import signal
 import sys
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -27,6 +28,17 @@ def up(
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="The folder for its database, builds, logs and keys.", envvar="BANANASTAND_DATA")
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            help="A PostgreSQL database, postgresql://USER@HOST/NAME, that several of these share; one is active.",
+            envvar="BANANASTAND_DATABASE",
+        ),
+    ] = None,
+    advertise: Annotated[
+        str | None,
+        typer.Option(help="https://HOST:PORT at which the others of the database reach this one; its port is opened."),
     ] = None,
     blobs: Annotated[
         str | None,
@@ -123,6 +135,8 @@ def up(
             start_timeout=start_timeout,
             github_secret=github_secret,
             passed=tuple(_name(text) for text in pass_ or ()),
+            database=database,
+            advertise=_url(advertise, database),
             cluster=cluster,
         )
     except ValueError as error:
@@ -140,6 +154,17 @@ def _name(text: str) -> str:
     if "=" in text or not text:
         raise ValueError("--pass takes the name of an environment variable, without its value")
     return text
+
+
+def _url(text: str | None, database: str | None) -> str | None:
+    if text is None:
+        return None
+    if database is None:
+        raise ValueError("--advertise goes with --database: one platform on SQLite has no others")
+    parts = urlsplit(text)
+    if parts.scheme != "https" or not parts.hostname or not parts.port or parts.path not in ("", "/"):
+        raise ValueError(f"--advertise takes https://HOST:PORT, such as https://10.0.0.5:8753, not {text}")
+    return f"https://{parts.netloc}"
 
 
 def _front(text: str) -> tuple[int, str]:

@@ -38,8 +38,8 @@ __all__ = [
 Role = Literal["front", "node"]
 
 HEAD_NAME = "bananastand-head"  # the DNS name in the certificate of the enrolment server, and in no other
-YEARS = 10  # of the authority
-DAYS = 365  # of a certificate that it signs; a member renews it at each start, and when it nears its end
+YEARS = 10  # of the authority, and of what it signs: a member that is to go knows Ray's token, so that only
+# `cluster init --replace` shuts it out, and a certificate that ends earlier would end nodes that run
 BEFORE = datetime.timedelta(hours=24)  # that a certificate is valid already: clocks of machines differ
 
 
@@ -101,7 +101,7 @@ class Authority:
         key = load_pem_private_key(self.key.read_bytes(), None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         now = datetime.datetime.now(datetime.UTC)
-        end = min(now + datetime.timedelta(days=DAYS), issuer.not_valid_after_utc)
+        end = issuer.not_valid_after_utc
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         identifier = x509.UniformResourceIdentifier(member_uri(cluster, role, name))
         names = [identifier, *(_general_name(host) for host in dict.fromkeys((name, *hosts)))]

@@ -96,6 +96,8 @@ class Bridge:
                 connected_at = await self._run_once()
             except OSError as error:
                 self._set_problem(f"the bridge cannot be started: {error}")
+            except ValueError as error:
+                self._set_problem(f"the bridge has sent what is no message: {error}")
             if connected_at is not None and time.monotonic() - connected_at > STABLE:
                 pause = RETRY
             if self.is_hopeless:
@@ -135,7 +137,7 @@ class Bridge:
                     self.is_hopeless = message["is_fatal"]
                     self._set_problem(message["text"])
                 elif message["kind"] != "alive":
-                    self._on_message(message)
+                    self._deliver(message)
             if connected_at is not None and not self.is_hopeless:
                 self._set_problem("the cluster's head was lost")
         except TimeoutError:
@@ -150,6 +152,12 @@ class Bridge:
             self.changed.set()
             await asyncio.shield(process.wait())
         return connected_at
+
+    def _deliver(self, message: Message) -> None:
+        try:
+            self._on_message(message)
+        except Exception:  # what one node has reported must not end the bridge, and with it all others
+            log.exception("cluster: a message of kind %.40s is dropped", message["kind"])
 
     def _set_problem(self, problem: str | None) -> None:
         if problem is not None and problem != self.problem:

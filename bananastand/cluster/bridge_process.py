@@ -44,7 +44,7 @@ async def main(descriptor: int) -> None:
     try:
         from .ray_nodes import RayNodes
 
-        nodes = RayNodes(options, stream.send)
+        nodes = RayNodes(options, stream.send, stream.drain)
         await asyncio.to_thread(nodes.connect)
     except Exception as error:
         text = " ".join(" ".join(map(str, _causes(error))).split())

@@ -309,8 +309,12 @@ class ClusterNodes:
         kind = message["kind"]
         if kind == "nodes":
             self._update(message)
-        elif kind == "event":
-            self._note(message["event"])
+        elif kind == "events":
+            for event in message["events"]:
+                try:
+                    self._note(event)
+                except (KeyError, TypeError, ValueError) as error:  # the others of the node count all the same
+                    log.warning("cluster: node %.8s reports what cannot be read: %r", message["node"], error)
         elif kind == "placed":
             if (reservation := self._reserved.get(message["replica"])) is not None:
                 reservation.node = message["node"]

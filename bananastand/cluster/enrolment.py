@@ -13,13 +13,16 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+from bananastand.platform.store.logs import plain
 
 from .authority import HEAD_NAME, Authority, Role, certificate_request, fingerprint, new_key, write_private
 from .credentials import Cluster, CredentialsError, Identity, write_identity
+from .gate import Gate
 from .prerequisites import check_versions, member_versions
 from .registry import Registry
 
@@ -27,8 +30,9 @@ __all__ = ["EnrolmentServer", "Unreachable", "enrol"]
 
 TIMEOUT = 10.0  # seconds
 MAX_LINE = 64 * 2**10
-MAX_CONNECTIONS = 64
 SKEW = 30.0  # seconds that clocks may differ without a warning
+OWN_NAMES = (HEAD_NAME, "head", "front-1", "localhost")  # of the first machine
+UNUSUAL = re.compile(r"[^\w.:+-]")  # in a version or an address
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
 
 
@@ -48,21 +52,19 @@ class EnrolmentServer:
     def __init__(self, folder: Path, identity: Identity, say: Callable[[str], None]) -> None:
         self._authority, self._registry = Authority(folder), Registry(folder)
         self._identity, self._say = identity, say
-        self._places = asyncio.Semaphore(MAX_CONNECTIONS)
 
-    async def start(self, host: str) -> asyncio.Server:
+    async def start(self, host: str) -> Gate:
         """Listen on an address. Raises OSError."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.load_cert_chain(self._identity.certificate, self._identity.key)
-        port = self._identity.cluster.enrolment_port
-        return await asyncio.start_server(
-            self._serve, host, port, ssl=context, limit=MAX_LINE, ssl_handshake_timeout=TIMEOUT
-        )
+        gate = Gate(lambda on_settled: _Connection(self._serve, on_settled), context, TIMEOUT)
+        gate.open(host, self._identity.cluster.enrolment_port)
+        return gate
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with self._places, asyncio.timeout(TIMEOUT):
+            async with asyncio.timeout(TIMEOUT):
                 line = await reader.readline()
                 response = self._answer(line, writer.get_extra_info("peername")[0])
                 writer.write(json.dumps(response).encode() + b"\n")
@@ -78,7 +80,8 @@ class EnrolmentServer:
             if request == {"ask": "ca"}:
                 return {"ca": self._authority.certificate.read_text()}
             texts = {key: str(request[key]) for key in ("secret", "name", "role", "address", "request")}
-            versions = {str(key): str(value) for key, value in dict(request["versions"]).items()}
+            "".join(texts.values()).encode()
+            versions = {str(key): UNUSUAL.sub("?", str(value)[:40]) for key, value in dict(request["versions"]).items()}
         except (ValueError, TypeError, KeyError, RecursionError):
             return {"error": "the request cannot be read: update Bananastand on this machine"}
         try:
@@ -91,13 +94,16 @@ class EnrolmentServer:
 
     def _join(self, texts: dict[str, str], versions: dict[str, str], peer: str) -> dict[str, Any]:
         name, address = texts["name"], texts["address"]
-        role: Role = "front" if texts["role"] == "front" else "node"
+        roles: dict[str, Role] = {role: role for role in get_args(Role)}
+        if (role := roles.get(texts["role"])) is None:
+            raise CredentialsError(f"a member is a front or a node, not {texts['role'][:60]!r}")
         cluster = self._identity.cluster
-        if not NAME.fullmatch(name) or name in (HEAD_NAME, "localhost"):
+        if not NAME.fullmatch(name) or name in OWN_NAMES:
             raise CredentialsError(f"{name[:60]!r} cannot be a name: use at most 42 of a-z, 0-9 and - (--name)")
-        if address != peer.removeprefix("::ffff:"):
+        peer = peer.removeprefix("::ffff:")
+        if address != peer:
             raise CredentialsError(
-                f"the machine says that it is {address[:60]}, but it comes from {peer}: see --address"
+                f"the machine says that it is {UNUSUAL.sub('?', address[:60])}, but it comes from {peer}: see --address"
             )
         check_versions(member_versions(), versions)
         try:
@@ -112,6 +118,18 @@ class EnrolmentServer:
             "key": key,
             "time": time.time(),
         }
+
+
+class _Connection(asyncio.StreamReaderProtocol):
+    """A connection to the enrolment server, which stays a stranger's until it is closed."""
+
+    def __init__(self, serve: Callable[..., Awaitable[None]], on_settled: Callable[[], None]) -> None:
+        super().__init__(asyncio.StreamReader(MAX_LINE), serve)
+        self._on_settled = on_settled
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._on_settled()
+        super().connection_lost(exc)
 
 
 def enrol(
@@ -147,10 +165,10 @@ def enrol(
     """
     if token is not None:
         secret, _, pin = token.strip().partition("@")
-        ca = _authority_of(host, port, address)
-        if not secret or fingerprint(ca) != pin:
+        ca, found = _authority_of(host, port, address)
+        if not secret or found != pin:
             raise CredentialsError(
-                f"{host}:{port} is not the first machine of the token's cluster (its authority is {fingerprint(ca)}): "
+                f"{host}:{port} is not the first machine of the token's cluster (its authority is {found}): "
                 "check the address; if it is right, someone answers in its place"
             )
     else:
@@ -193,12 +211,18 @@ def enrol(
     return identity
 
 
-def _authority_of(host: str, port: int, address: str | None) -> bytes:
-    """Return the certificate of the authority there, of which nothing is believed yet."""
+def _authority_of(host: str, port: int, address: str | None) -> tuple[bytes, str]:
+    """Return the certificate of the authority there, of which nothing is believed yet, and its fingerprint."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with _connected(host, port, context, address) as (stream, _):
-        return str(_exchange(stream, {"ask": "ca"})["ca"]).encode()
+        ca = str(_exchange(stream, {"ask": "ca"}).get("ca")).encode()
+    try:
+        return ca, fingerprint(ca)
+    except ValueError:
+        raise CredentialsError(
+            f"{host}:{port} is no first machine of a cluster: check the address and the port"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -225,8 +249,9 @@ def _exchange(stream: ssl.SSLSocket, request: dict[str, Any]) -> dict[str, Any]:
         line = file.readline(MAX_LINE)
     try:
         answer: dict[str, Any] = json.loads(line)
-    except ValueError:
+        error = answer.get("error")
+    except (ValueError, AttributeError, RecursionError):
         raise Unreachable("the first machine has closed the connection without an answer") from None
-    if "error" in answer:
-        raise CredentialsError(str(answer["error"]))
+    if error is not None:
+        raise CredentialsError(plain(str(error)))
     return answer

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -43,6 +44,8 @@ Event = dict[str, Any]
 POLL = 2.0  # seconds after which a wait for events ends without any
 LOOK = 1.0  # seconds between two looks at the memory of replicas
 QUEUE = 4  # chunks of a pack that wait for the disk
+LINE_SIZE = 100  # characters of an event beside its line
+MAX_LINES = 4 * 2**20  # characters of lines that wait for the bridge; what an app prints beyond is dropped
 FORWARDER_LOOK = 0.2  # seconds between two looks at a forwarder
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -73,6 +76,8 @@ class Keeper:
         self._entries: dict[str, _Entry] = {}
         self._receiving: dict[int, asyncio.Queue[bytes | None]] = {}
         self._events = list[Event]()
+        self._waiting = 0  # characters of the lines among them
+        self._dropped = Counter[str]()  # lines by replica
         self._has_events = asyncio.Event()
 
     async def versions(self) -> dict[str, str]:
@@ -127,8 +132,11 @@ class Keeper:
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL):
                 await self._has_events.wait()
+        for replica, count in self._dropped.items():
+            self._add(kind="log", replica=replica, line=f"{count} lines are dropped: it prints faster than they travel")
+        self._dropped.clear()
+        events, self._events, self._waiting = self._events, [], 0
         self._has_events.clear()
-        events, self._events = self._events, []
         return events
 
     # Builds
@@ -272,6 +280,10 @@ class Keeper:
         self._has_events.set()
 
     def _add_line(self, replica: str, line: str) -> None:
+        if self._waiting > MAX_LINES:
+            self._dropped[replica] += 1
+            return
+        self._waiting += len(line) + LINE_SIZE
         self._add(kind="line", replica=replica, line=line)
 
     async def _watch_ports(self, replica: str, running: LocalReplica) -> None:
@@ -333,7 +345,7 @@ class Keeper:
     @staticmethod
     async def _belongs(entry: _Entry, running: LocalReplica, host: str, port: int) -> bool:
         """Whether a front may reach a port of this machine: a replica's own, or its container's."""
-        if (host, port) in running.addresses.values() or port in entry.own_ports:
+        if (host, port) in running.addresses.values() or (host in LOOPBACK and port in entry.own_ports):
             return True
         if entry.forwarder is not None and entry.forwarder.address == (host, port):
             return True

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,10 +81,13 @@ class RayNodes:
     Args:
         options: address (of Ray's head), platform (the id of the data directory), data, encrypted, settings, cgroups.
         send: Sends a message to the platform: its kind and fields.
+        drain: Waits until the platform has taken most of what was sent.
     """
 
-    def __init__(self, options: dict[str, Any], send: Callable[..., None]) -> None:
-        self._options, self._send = options, send
+    def __init__(
+        self, options: dict[str, Any], send: Callable[..., None], drain: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._options, self._send, self._drain = options, send, drain
         self._own_versions = own_versions()
         self._files = BuildFiles(Path(options["data"]))
         self._shipper = Shipper(self._files, send)
@@ -184,6 +187,9 @@ class RayNodes:
                 node.problem = _explain(error)
             except TimeoutError:
                 node.problem = f"the node is frozen or cut off: its keeper has not answered for {SILENCE:g} s"
+            except Exception as error:  # one node must not end the others' bridge
+                log.exception("node %s", node.name)
+                node.problem = f"its keeper reports what cannot be read ({type(error).__name__}: {str(error)[:200]})"
             self._lose(node, node.problem or "its keeper has ended")
             if node.keeper is not None:
                 with contextlib.suppress(Exception):
@@ -222,7 +228,9 @@ class RayNodes:
             for event in events:
                 if event["kind"] == "look":
                     node.warm = event["warm"]
-                self._send("event", node=node.id, event=event)
+            if events:
+                self._send("events", node=node.id, events=events)
+            await self._drain()
 
     # Replicas
 

@@ -14,6 +14,8 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
+from .gate import Gate
+
 __all__ = ["FIRST_PORT", "Authorize", "OpenStream", "Relay"]
 
 log = logging.getLogger("bananastand.cluster")
@@ -44,23 +46,14 @@ class Relay:
         if context is None and not host.startswith("127."):
             raise ValueError(f"a relay on {host} needs certificates")
         self._host, self._context, self._authorize, self._open_stream = host, context, authorize, open_stream
-        self._server: asyncio.Server | None = None
+        self._gate = Gate(self._make_incoming, context, PATIENCE)
         self._connections = set[_Incoming]()
 
     async def open(self) -> int:
         """Begin to listen; returns the port. Raises OSError."""
-        loop = asyncio.get_running_loop()
-        patience = PATIENCE if self._context is not None else None
         for port in (*range(FIRST_PORT, FIRST_PORT + PORTS), 0):
             try:
-                self._server = await loop.create_server(
-                    self._make_incoming,
-                    self._host,
-                    port,
-                    ssl=self._context,
-                    ssl_handshake_timeout=patience,
-                )
-                return self._server.sockets[0].getsockname()[1]
+                return self._gate.open(self._host, port)
             except OSError:
                 if port == 0:
                     raise
@@ -68,15 +61,14 @@ class Relay:
 
     def close(self) -> None:
         """End all connections, and take no more."""
-        if self._server is not None:
-            self._server.close()
+        self._gate.close()
         for connection in self._connections:
             if connection.transport is not None:
                 connection.transport.abort()
 
-    def _make_incoming(self) -> _Incoming:
+    def _make_incoming(self, on_settled: Callable[[], None]) -> _Incoming:
         authorize = self._authorize if self._context is not None else None
-        return _Incoming(authorize, self._open_stream, self._connections)
+        return _Incoming(authorize, self._open_stream, self._connections, on_settled)
 
 
 class _Half(asyncio.Protocol):
@@ -136,9 +128,16 @@ class _Half(asyncio.Protocol):
 class _Incoming(_Half):
     """A front's connection: its first line, then a half of the pair."""
 
-    def __init__(self, authorize: Authorize | None, open_stream: OpenStream, connections: set[_Incoming]) -> None:
+    def __init__(
+        self,
+        authorize: Authorize | None,
+        open_stream: OpenStream,
+        connections: set[_Incoming],
+        on_settled: Callable[[], None],
+    ) -> None:
         super().__init__()
         self._authorize, self._open_stream, self._connections = authorize, open_stream, connections
+        self._on_settled = on_settled
         self._line: bytearray | None = bytearray()
         self._opening: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -155,6 +154,7 @@ class _Incoming(_Half):
                 log.warning("relay: refused a connection of %s: %s", transport.get_extra_info("peername"), error)
                 self.transport.abort()
                 return
+        self._on_settled()
         self._timer = asyncio.get_running_loop().call_later(PATIENCE, self.transport.abort)
 
     def data_received(self, data: bytes) -> None:
@@ -164,9 +164,10 @@ class _Incoming(_Half):
             return
         self._line += data
         first, end, rest = bytes(self._line).partition(b"\n")
+        if len(first) > MAX_LINE:
+            self._refuse("the first line is too long")
+            return
         if not end:
-            if len(first) > MAX_LINE:
-                self._refuse("the first line is too long")
             return
         self._line = None
         if rest:
@@ -176,6 +177,7 @@ class _Incoming(_Half):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget what was being opened."""
         self._connections.discard(self)
+        self._on_settled()
         if self._timer is not None:
             self._timer.cancel()
         if self._opening is not None and self.other is None:
@@ -188,7 +190,7 @@ class _Incoming(_Half):
         try:
             target: dict[str, Any] = json.loads(line)
             await self._open_stream(target, lambda: inner)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             self._refuse(getattr(error, "strerror", None) or str(error) or type(error).__name__)
             return
         except asyncio.CancelledError:

@@ -66,7 +66,7 @@ class Shipper:
                 size = await self._transfer(node, keeper, shipment, need)
                 spent = f"{size / 2**20:.1f} MiB in {time.monotonic() - began:.1f} s"
                 line = f"node {node} has got its {need['kind']}: {spent}"
-                self._send("event", node="", event={"kind": "log", "replica": order["replica"], "line": line})
+                self._send("events", node="", events=[{"kind": "log", "replica": order["replica"], "line": line}])
         return shipment
 
     async def _transfer(self, node: str, keeper: Any, shipment: dict[str, Any], need: dict[str, Any]) -> int:

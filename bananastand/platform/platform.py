@@ -10,7 +10,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from .build_packs import BuildPacks, RestoringNodes, store_quietly
 from .building.deployer import Builder, Deployer
 from .building.rebuilds import rebuild_missing
 from .errors import PlatformError, Refused, StoreError
+from .fronts.rows import FrontRow
 from .metrics import Metrics
 from .nodes import Nodes
 from .reclaiming import prune_regularly, remove_project_files
@@ -72,6 +73,9 @@ class Platform:
         make_nodes: Makes the nodes of its replicas from the settings and the id of the data directory.
         store: Its database, of which this is the active front; None to open the one of the settings.
 
+    Attributes:
+        fronts: Lists the fronts that share the database, if it is one that several share.
+
     Raises:
         Conflict: Another supervisor holds the directory, or the database.
         StoreError: Its database cannot be used.
@@ -117,6 +121,8 @@ class Platform:
         self.builds.on_change.append(lambda build: self._notify_scaling(build.project_id))
         self.projects.on_change.append(lambda project, exists: self._notify_scaling(project.id))
         self._tasks: list[asyncio.Task[None]] = []
+        self._is_finished = False
+        self.fronts: Callable[[], Awaitable[Sequence[FrontRow]]] | None = None
         self._background = TaskSet()
 
     async def start(self) -> list[str]:
@@ -145,9 +151,28 @@ class Platform:
         self._tasks.append(asyncio.create_task(prune_regularly(self)))
         return messages
 
+    async def list_fronts(self) -> Sequence[FrontRow]:
+        """Return all fronts that run; none where the database is this platform's own, or cannot be reached."""
+        with suppress(StoreError):
+            return await self.fronts() if self.fronts is not None else ()
+        return ()
+
     def release_waiters(self) -> None:
         """End the wait of all callers, because the platform is about to stop; `close` must follow."""
         self.dispatcher.release_waiters()
+
+    async def finish(self) -> None:
+        """End all work but that of replicas, with a row for every call that goes on; `close` must follow."""
+        if self._is_finished:
+            return
+        self._is_finished = True
+        for task in self._tasks:
+            task.cancel()
+        await self._background.close()
+        await self.deployer.close()
+        await self.dispatcher.close()
+        with suppress(StoreError):
+            await self.store.flush()
 
     async def close(self, grace: float | None = None) -> None:
         """Stop everything. Running calls go back to the queue, for the next start of this data directory.
@@ -155,11 +180,7 @@ class Platform:
         Args:
             grace: Seconds that replicas have to stop; None for the setting.
         """
-        for task in self._tasks:
-            task.cancel()
-        await self._background.close()
-        await self.deployer.close()
-        await self.dispatcher.close()
+        await self.finish()
         await self.pool.stop_all(self.settings.stop_grace if grace is None else grace)
         for log in self._logs.values():
             log.close()
@@ -300,7 +321,13 @@ class Platform:
         if project.id not in self._logs:
             secrets = [value for build in self.builds.list(project) for value in build.secrets.values()]
             path = self.settings.data / "logs" / f"project-{project.id}.ndjson"
-            self._logs[project.id] = Log(path, limit=LOG_BYTES, rotates=True, secrets=secrets)
+            self._logs[project.id] = Log(
+                path,
+                limit=LOG_BYTES,
+                rotates=True,
+                secrets=secrets,
+                earlier=self.settings.earlier_lines(project.created),
+            )
         return self._logs[project.id]
 
     async def _end_work(self, project: Project) -> list[Replica]:

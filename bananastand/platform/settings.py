@@ -66,6 +66,14 @@ class Settings:
     max_archive: int = 2 * 2**30
     max_connections: int | None = None  # None for what the limit of open files allows
     scale_wait: float = 1.0  # that a call waits before one more replica is started beside others
+    predecessor: str | None = None  # the front that was active before this one
+    took_over: float = 0.0  # since 1970: when this front became active
+
+    def earlier_lines(self, created: float) -> str | None:
+        """Return where the earlier lines of a log may be, of something that was created at that time."""
+        if self.predecessor is None or created > self.took_over:
+            return None
+        return f"earlier lines are in the data directory of the front {self.predecessor}, which was active before"
 
 
 def default_data() -> Path:

@@ -51,6 +51,7 @@ def node(name: str, **changes: Any) -> dict[str, Any]:
 def test_nodes_lists_what_each_has_and_what_is_wrong_with_it(bananastand: Run, httpserver: HTTPServer) -> None:
     rows = [node("gpu-1"), node("gpu-2", is_cordoned=True), node("gpu-3", problem="has Ray 2.59.0")]
     httpserver.expect_request("/stand/v1/nodes").respond_with_json({"nodes": rows})
+    httpserver.expect_request("/stand/v1/fronts").respond_with_json({"fronts": []})
 
     assert bananastand("nodes").stdout.splitlines() == [
         "NODE   ADDRESS   GPUS  FREE  MEMORY GIB  REPLICAS  WARM  STATE           LABELS",
@@ -59,6 +60,19 @@ def test_nodes_lists_what_each_has_and_what_is_wrong_with_it(bananastand: Run, h
         "gpu-3  10.0.0.2  2     1.5   64          1         1     has Ray 2.59.0  gpu=a100",
     ]
     assert json.loads(bananastand("nodes", "--json").stdout) == rows
+
+
+def test_nodes_lists_the_fronts_of_a_shared_database(bananastand: Run, httpserver: HTTPServer) -> None:
+    front = {"name": "gpu-1:8750", "url": "https://10.0.0.1:8753", "version": "1.2", "started": 0.0, "silent": 0.1}
+    other = {**front, "name": "gpu-2:8750", "url": "https://10.0.0.2:8753", "active": False}
+    httpserver.expect_request("/stand/v1/nodes").respond_with_json({"nodes": []})
+    httpserver.expect_request("/stand/v1/fronts").respond_with_json({"fronts": [{**front, "active": True}, other]})
+
+    assert bananastand("nodes").stdout.splitlines()[-3:] == [
+        "FRONT       ADDRESS                ROLE       VERSION",
+        "gpu-1:8750  https://10.0.0.1:8753  active     1.2",
+        "gpu-2:8750  https://10.0.0.2:8753  stands by  1.2",
+    ]
 
 
 def test_drain_waits_until_the_node_is_empty(bananastand: Run, httpserver: HTTPServer) -> None:

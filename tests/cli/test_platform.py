@@ -372,7 +372,8 @@ def test_scale_changes_what_a_replica_needs_of_a_machine(bananastand: Run, stand
     assert row.split()[-3:] == ["2.0", "24576", "gpu=a100,zone=b"]
     options = ("--gpus", "auto", "--memory", "0", "--gpu-memory", "0", "--on", "")
     assert "GPUS" not in bananastand("scale", "other", *options).stdout
-    assert "--gpus 'many' is no number" in bananastand("scale", "my-app", "--gpus", "many", status=2).stderr
+    for option, value in (("--gpus", "many"), ("--gpus", "inf"), ("--gpu-memory", "inf"), ("--memory", "1e999")):
+        assert f"{option} " in bananastand("scale", "my-app", option, value, status=2).stderr
 
 
 def test_ps_names_the_node_and_address_of_replicas_on_other_machines(bananastand: Run, stand: HTTPServer) -> None:

@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from cluster_members import Members, members
+from postgresql import postgres_server
 from ray_cluster import RayCluster
+
+__all__ = ["cluster", "other_cluster", "own_cluster", "postgres_server"]
 
 
 @pytest.fixture(scope="session")

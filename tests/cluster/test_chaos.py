@@ -1,6 +1,6 @@
 """Every part of a cluster is killed, frozen or cut off under load, over HTTP: what was acknowledged is kept.
 
-RESULTS=FOLDER in the environment has the reports written there, as benchmarks/results has them.
+RESULTS=benchmarks/results in the environment has the reports written there.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from cluster_chaos import KINDS, Report, survive, write
+from postgresql import PostgresServer
 
 POINTS = int(os.environ.get("CHAOS_POINTS", "48"))
 
@@ -40,4 +41,17 @@ def test_what_was_acknowledged_survives_harm_to_every_part_of_a_cluster(folder: 
 
     check(report, POINTS)
     if results := os.environ.get("RESULTS"):
-        write(report, Path(results) / "cluster-chaos-sqlite.json", database="SQLite")
+        write(report, Path(results) / "chaos.json", "SQLite")
+
+
+@pytest.mark.slow
+@pytest.mark.needs("postgres")
+def test_what_was_acknowledged_survives_harm_with_its_rows_in_postgresql(
+    folder: Path, postgres_server: PostgresServer
+) -> None:
+    with postgres_server.database() as url:
+        report = survive(folder, 2, POINTS, url)
+
+    check(report, POINTS)
+    if results := os.environ.get("RESULTS"):
+        write(report, Path(results) / "chaos.json", "PostgreSQL 15")

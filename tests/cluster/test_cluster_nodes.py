@@ -10,6 +10,7 @@ import pytest
 
 from bananastand.cluster import cluster_nodes
 from bananastand.cluster.cluster_nodes import ClusterNodes
+from bananastand.cluster.remote_replica import RemoteReplica
 from bananastand.platform.errors import NodeLost, NotFound, ReplicaFailed
 from bananastand.platform.launch import Launch
 from bananastand.platform.nodes import ReplicaOrder, Resources, RunningReplica
@@ -230,3 +231,13 @@ async def test_wanted_replicas_are_shown_to_an_autoscaler_until_they_are_not_wan
 
 async def test_secrets_of_an_order_are_in_no_text_about_it(bench: Bench) -> None:
     assert "hush" not in repr(order_of("r1", secrets={"TOKEN": "hush"}))
+
+
+async def test_a_report_that_cannot_be_read_costs_no_other_report(bench: Bench) -> None:
+    bench.report(node("1"))
+    replica = bench.nodes._replicas["r1"] = RemoteReplica("r1", lambda line: None, bench.bridge.send)
+    ended = {"kind": "ended", "replica": "r1", "status": 3, "limit": None, "outside": False}
+
+    bench.bridge.report({"kind": "events", "node": "1", "events": [{"kind": "look"}, {"kind": "ended"}, 7, ended]})
+
+    assert replica.status == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import stat
 import time
@@ -42,6 +43,11 @@ class FirstMachine:
         return await asyncio.to_thread(
             enrol, folder, "127.0.0.1", self.port, name=name, token=token, say=self.lines.append, **options
         )
+
+
+def enrolment_stream(machine: FirstMachine, context: ssl.SSLContext) -> Any:
+    stream = socket.create_connection(("127.0.0.1", machine.port), 5)
+    return context.wrap_socket(stream, server_hostname="bananastand-head")
 
 
 @asynccontextmanager
@@ -122,8 +128,9 @@ async def test_no_member_but_the_head_can_pass_for_the_first_machine(tmp_path: P
     async with first_machine(tmp_path) as machine:
         token = machine.registry.create_token("node", 60)
         node = await machine.join(tmp_path / "node", token)
-        with pytest.raises(CredentialsError, match="cannot be a name"):
-            await machine.join(tmp_path / "thief", token, "bananastand-head")
+        for name in ("bananastand-head", "head", "front-1"):
+            with pytest.raises(CredentialsError, match="cannot be a name"):
+                await machine.join(tmp_path / "thief", token, name)
     server = EnrolmentServer(machine.folder, node, machine.lines.append)
     async with await server.start("127.0.0.1"):
         with pytest.raises(CredentialsError, match=r"Hostname mismatch.*check the address"):
@@ -222,3 +229,62 @@ async def test_what_is_no_request_gets_an_error(tmp_path: Path, line: bytes) -> 
         writer.write(line)
         assert b"the request cannot be read" in await reader.readline()
         writer.close()
+
+
+async def test_a_flood_of_idle_connections_keeps_no_machine_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connections without a TLS handshake, and with one and no request: the oldest of a busy address end first."""
+    monkeypatch.setattr("bananastand.cluster.gate.MAX_STRANGERS", 20)
+    async with first_machine(tmp_path) as machine:
+        context = ssl.create_default_context(cafile=str(machine.head.authority))
+        idle = [await asyncio.open_connection("127.0.0.1", machine.port) for _ in range(30)]
+        for _ in range(30):
+            idle.append(
+                await asyncio.open_connection(
+                    "127.0.0.1", machine.port, ssl=context, server_hostname="bananastand-head"
+                )
+            )
+
+        begun = time.monotonic()
+        await machine.join(tmp_path / "node", machine.registry.create_token("node", 60))
+
+        assert time.monotonic() - begun < 5
+        assert await asyncio.wait_for(idle[0][0].read(), 5) == b""
+        for _, writer in idle:
+            writer.transport.abort()
+
+
+async def test_what_a_stranger_says_of_itself_cannot_forge_lines_of_the_log(tmp_path: Path) -> None:
+    async with first_machine(tmp_path) as machine:
+        context = ssl.create_default_context(cafile=str(machine.head.authority))
+        request = {"ask": "join", "secret": "a.b", "name": "gpu-1", "role": "node", "address": "127.0.0.1",
+                   "request": certificate_request(new_key()).decode(), "versions": member_versions()}  # fmt: skip
+        for changed in (
+            {"name": "a\nb"},
+            {"role": "node\nb"},
+            {"address": "\x1b[2J\n"},
+            {"versions": {"python": "\n3"}},
+        ):
+            stream = await asyncio.to_thread(enrolment_stream, machine, context)
+            with stream, pytest.raises(CredentialsError, match=".+"):
+                await asyncio.to_thread(enrolment._exchange, stream, {**request, **changed})
+
+    assert len(machine.lines) == 4
+    assert [line for line in machine.lines if not line.isprintable()] == []
+
+
+@pytest.mark.parametrize("answer", [b'{"ca": "x"}\n', b"{}\n", b"[]\n", b"HTTP/1.1 400\r\n"])
+async def test_a_port_of_something_else_is_an_error_that_says_so(tmp_path: Path, answer: bytes) -> None:
+    machine = FirstMachine(tmp_path)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(answer)
+        writer.close()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(machine.head.certificate, machine.head.key)
+    async with await asyncio.start_server(serve, "127.0.0.1", machine.port, ssl=context):
+        with pytest.raises(CredentialsError, match="no first machine of a cluster|without an answer"):
+            await machine.join(tmp_path / "node", "a.b@sha256:c")

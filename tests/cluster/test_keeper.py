@@ -217,8 +217,9 @@ async def test_a_replica_is_started_reached_reported_and_removed(
         writer.write(b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
         assert (await reader.readline()).startswith(b"HTTP/1.1 200")
         writer.transport.abort()
-        with pytest.raises(ConnectionRefusedError, match="is none of replica r1's"):
-            await _open(replica, host, keeper.facts["relay"])  # type: ignore[attr-defined]
+        for other_host, other_port in ((host, keeper.facts["relay"]), ("192.0.2.1", port)):  # type: ignore[attr-defined]
+            with pytest.raises(ConnectionRefusedError, match="is none of replica r1's"):
+                await _open(replica, other_host, other_port)
 
         await keeper.kill("r1")
         await until(lambda: replica.status is not None)
@@ -227,6 +228,23 @@ async def test_a_replica_is_started_reached_reported_and_removed(
         await keeper.clean_up("r1")
         assert not psutil.pid_exists(replica.pid)
         following.cancel()
+
+
+async def test_what_an_app_prints_faster_than_it_travels_is_dropped_and_counted() -> None:
+    keeper = Keeper()
+    for number in range(1_000_000):
+        keeper._add_line("r1", f"a line {number}")
+    events = await keeper.events()
+
+    assert sum(len(event["line"]) for event in events) < 4 * 2**20
+    lines = [event for event in events if event["kind"] == "line"]
+    assert lines == [{"kind": "line", "replica": "r1", "line": f"a line {number}"} for number in range(len(lines))]
+    assert events[len(lines):] == [
+        {"kind": "log", "replica": "r1",
+         "line": f"{1_000_000 - len(lines)} lines are dropped: it prints faster than they travel"},
+    ]  # fmt: skip
+    keeper._add_line("r1", "later")
+    assert [event["line"] for event in await keeper.events()] == ["later"]
 
 
 async def _open(replica: RemoteReplica, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -38,7 +38,7 @@ async def echo_server() -> AsyncGenerator[int]:
 
 
 async def open_port(target: dict[str, Any], factory: Callable[[], Any]) -> None:
-    if target["replica"] != "r1":
+    if target["replica"] != "r1" or int(target["port"]) < 0:
         raise ConnectionRefusedError(f"no replica {target['replica']} runs here")
     await asyncio.get_running_loop().create_connection(factory, target["host"], target["port"])
 
@@ -141,6 +141,38 @@ async def test_members_of_another_cluster_and_nodes_get_no_stream(own_cluster: M
             wrong = Door(HOST, door.port, door.name, client_context(intruder))
             with pytest.raises(OSError, match=".+"):
                 await connect(wrong, port_target(port))
+
+
+@pytest.mark.parametrize(
+    "line", [b"[" * 50_000, b'{"replica": "r1", "host": "x", "port": Infinity}', b'{"replica": []}', b"7", b"x" * 2000]
+)
+async def test_a_first_line_that_is_none_ends_with_an_error(own_cluster: Members, line: bytes) -> None:
+    async with relay_of(own_cluster.node, own_cluster.front) as door:
+        reader, writer = await asyncio.open_connection(
+            HOST, door.port, ssl=door.context, server_hostname=door.name, limit=2**20
+        )
+        writer.write(line + b"\n")
+
+        assert b"error" in await asyncio.wait_for(reader.readline(), 5)
+        writer.close()
+
+
+async def test_idle_strangers_keep_no_front_out_and_calls_of_fronts_go_on(
+    own_cluster: Members, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bananastand.cluster.gate.MAX_STRANGERS", 10)
+    async with echo_server() as port, relay_of(own_cluster.node, own_cluster.front) as door:
+        calls = [await connect(door, port_target(port)) for _ in range(15)]
+        idle = [await asyncio.open_connection(HOST, door.port) for _ in range(30)]
+        calls.append(await connect(door, port_target(port)))
+
+        for reader, writer in calls:
+            writer.write(b"ping")
+            assert await asyncio.wait_for(reader.readexactly(4), 5) == b"ping"
+            writer.close()
+        assert await asyncio.wait_for(idle[0][0].read(), 5) == b""
+        for _, writer in idle:
+            writer.transport.abort()
 
 
 async def test_a_front_talks_to_the_node_that_it_means_alone(own_cluster: Members) -> None:

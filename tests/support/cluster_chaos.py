@@ -60,6 +60,7 @@ class Report:
         points: How often each kind of harm was done.
         gaps: The longest time without an end of a call, from the harm until all is as before, in seconds, by its kind.
         twice: Calls whose handler began more than once.
+        late: Handlers that began after the end of their call, on a node that was frozen until then.
     """
 
     points: Counter[str] = field(default_factory=Counter[str])
@@ -69,6 +70,7 @@ class Report:
     wrong: int = 0
     failed: int = 0
     twice: int = 0
+    late: int = 0
     two_ends: int = 0
     seconds: float = 0.0
 
@@ -79,7 +81,8 @@ class Report:
         }
         return {"points": self.points.total(), "seconds": round(self.seconds), "acknowledged": self.acknowledged,
                 "lost": self.lost, "wrong": self.wrong, "two_ends": self.two_ends, "failed": self.failed,
-                "handlers_run_twice": self.twice, "longest_time_without_an_end": gaps}  # fmt: skip
+                "handlers_run_twice": self.twice, "handlers_begun_after_the_end": self.late,
+                "longest_time_without_an_end": gaps}  # fmt: skip
 
 
 class _Run:
@@ -89,10 +92,10 @@ class _Run:
         self.chance, self.report = random.Random(seed), Report()
         self.data, self.executed = folder / "data", folder / "executed"
         self.rows: Path | str = database or self.data
-        self.port = free_port()
+        self.port, self.thawed = free_port(), list[float]()
         self.options: dict[str, Any] = {"cluster": "auto", "settings": {"start_timeout": 60.0}}
         if database is not None:
-            self.options["database"] = database
+            self.options["settings"]["database"] = database
         self.cluster = JoinedCluster(self.data, folder / "nodes")
         try:
             self.cluster.wait()
@@ -143,6 +146,7 @@ class _Run:
             frozen = node.everything(platform)
             send(frozen, signal.SIGSTOP)
             time.sleep(self.chance.choice(FROZEN))
+            self.thawed.append(time.time())
             send(frozen, signal.SIGCONT)
             thawed = time.monotonic()
             return lambda: time.monotonic() > thawed + NOTICE and node.pids(RAYLET) and node.is_up
@@ -236,7 +240,6 @@ def _survive(run: _Run, seed: int, points: int, kinds: tuple[str, ...]) -> Repor
         load.stop()
     states = wait_for_the_end(run.rows, load.acknowledged, 240)
     report.two_ends = len(query(run.rows, "SELECT call FROM ends GROUP BY call HAVING count(*) > 1"))
-    verify(run.rows, run.executed, load.acknowledged, ATTEMPTS)
     runs = Counter(line.split()[0] for line in run.executed.read_text().splitlines())
     report.acknowledged, report.lost = len(load.acknowledged), len(load.acknowledged) - len(states)
     answers = query(run.rows, "SELECT id, answer FROM calls WHERE state = 'succeeded'")
@@ -246,10 +249,12 @@ def _survive(run: _Run, seed: int, points: int, kinds: tuple[str, ...]) -> Repor
     report.failed = sum(state == "failed" for state in states.values())
     report.seconds = time.monotonic() - began
     log.info("%s", report.as_json())
+    report.late = verify(run.rows, run.executed, load.acknowledged, ATTEMPTS, run.thawed)
     assert run.up.stop() == 0, run.up.log
     return report
 
 
-def write(report: Report, path: Path, **about: Any) -> None:
-    """Write a report for benchmarks/results."""
-    path.write_text(json.dumps({**about, **report.as_json()}, indent=1) + "\n")
+def write(report: Report, path: Path, database: str) -> None:
+    """Add a report to a file of benchmarks/results, by its database."""
+    found = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**found, database: report.as_json()}, indent=1) + "\n")

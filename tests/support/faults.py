@@ -8,7 +8,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import httpx2
 __all__ = ["Load", "command_of", "query", "send", "until", "verify", "wait_for_the_end"]
 
 CALLERS = 4
+THAW = 3.0  # seconds in which a thawed machine learns that it counts as lost
 PAUSE = 0.02  # seconds between two calls of a caller
 
 
@@ -92,8 +93,24 @@ def wait_for_the_end(database: Path | str, acknowledged: dict[str, int], seconds
         time.sleep(0.05)
 
 
-def verify(database: Path | str, executed: Path, acknowledged: dict[str, int], attempts: int) -> None:
-    """One result each, the right one, and no handler began after it was recorded."""
+def verify(
+    database: Path | str, executed: Path, acknowledged: dict[str, int], attempts: int, thawed: Sequence[float] = ()
+) -> int:
+    """One result each, the right one, and no handler began after it was recorded.
+
+    Except on a machine that was frozen: what its programs had received already, they begin once it is thawed.
+
+    Args:
+        database: As for `query`.
+        executed: The file in which handlers have written what they began.
+        acknowledged: What was sent in each call, by its id.
+        attempts: How often a call may be begun.
+        thawed: When machines were thawed.
+
+    Returns:
+        How many handlers began after the end of their call, just after a machine was thawed.
+    """
+    late = 0
     began: dict[str, list[float]] = {}
     for line in executed.read_text().splitlines():
         run, moment = line.split()
@@ -105,12 +122,16 @@ def verify(database: Path | str, executed: Path, acknowledged: dict[str, int], a
             if call in acknowledged:
                 assert json.loads(answer)["got"]["n"] == acknowledged[call]
             assert began[run], "it was answered by nobody"
-            assert max(began[run]) <= finished, "it was run again after its success was recorded"
+            for moment in (moment for moment in began[run] if moment > finished):
+                is_thawed = any(0 <= moment - thaw < THAW for thaw in thawed)
+                assert is_thawed, f"it was run again {moment - finished:.1f} s after its success was recorded"
+                late += 1
         else:
             assert error, "a failure says why"
             assert f"given up after {attempts} attempts" in error
         assert made_attempts <= attempts
         assert len(began.get(run, ())) <= attempts + 1, "once beside others, and the others alone"
+    return late
 
 
 def command_of(pid: int) -> str:

@@ -116,7 +116,8 @@ class Deployer:
         known = self._logs.get(build.id)
         if known is None:
             path = self._settings.data / "logs" / f"build-{build.id}.ndjson"
-            known = Log(path, limit=self._settings.build_log, secrets=build.secrets.values())
+            earlier = self._settings.earlier_lines(build.created)
+            known = Log(path, limit=self._settings.build_log, secrets=build.secrets.values(), earlier=earlier)
             if build.state in FINAL_STATES:
                 known.close()
             else:

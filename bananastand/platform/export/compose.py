@@ -9,7 +9,7 @@ from .description import AppDescription, checked_image
 
 __all__ = ["compose"]
 
-CHECK = "import urllib.request; urllib.request.urlopen('http://127.0.0.1:{port}{path}', timeout=5)"
+CHECK = "import urllib.request; urllib.request.urlopen({url!r}, timeout=5)"
 CONNECT = "import socket; socket.create_connection(('127.0.0.1', {port}), 5).close()"
 
 
@@ -29,16 +29,17 @@ def compose(app: AppDescription, image: str | None) -> tuple[list[str], list[dic
             f"{app.name} runs as a process and has no image. Build one from its Dockerfile first: docker build -t "
             f"{app.label} ., then bananastand export {app.name} --compose --image {app.label}"
         )
-    check = CHECK.format(port=app.port, path=app.health) if app.health else CONNECT.format(port=app.port)
+    url = f"http://127.0.0.1:{app.port}{app.health}"
+    check = CHECK.format(url=url) if app.health else CONNECT.format(port=app.port)
     service: dict[str, Any] = {
         "image": name,
         "ports": [f"127.0.0.1:{app.port}:{app.port}"],
         "environment": {
-            **{name: value.replace("$", "$$") for name, value in sorted(app.environment.items())},
+            **{name: _literal(value) for name, value in sorted(app.environment.items())},
             **{name: f"${{{name}:?export {name} first}}" for name in app.secrets},
         },
         "healthcheck": {
-            "test": ["CMD", "python3", "-c", check],
+            "test": ["CMD", "python3", "-c", _literal(check)],
             "interval": "10s",
             "timeout": "10s",
             "retries": 3,
@@ -51,6 +52,11 @@ def compose(app: AppDescription, image: str | None) -> tuple[list[str], list[dic
     if limits:
         service["deploy"] = {"resources": limits}
     return _comments(app), [{"services": {app.label: service}}]
+
+
+def _literal(text: str) -> str:
+    """Return a text in which Compose replaces no variables."""
+    return text.replace("$", "$$")
 
 
 def _limits(app: AppDescription) -> dict[str, Any]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["AppDescription", "checked_image", "describe_app", "image_with_digest", "label_of"]
 
 PORT = 8000  # Banana's
-DIGEST = re.compile(r"[\w./:-]+@sha256:[0-9a-f]{64}")
-IMAGE = re.compile(r"[a-z0-9][\w./:-]*(@sha256:[0-9a-f]{64})?")
+DIGEST = re.compile(r"[a-z0-9][\w./:-]*@sha256:[0-9a-f]{64}", re.ASCII)
+IMAGE = re.compile(r"[a-z0-9][\w./:-]*(@sha256:[0-9a-f]{64})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ FORMATS: dict[str, Callable[[AppDescription, str | None], tuple[list[str], list[
     "compose": compose,
 }
 HEALTH = re.compile(r"/[\x21-\x7e]{0,200}")
+NUMBER = re.compile(r"[-+]?(0[box][0-9a-f_]+|(\d[\d_]*\.?|\.)[\d_]*(e[-+]?\d+)?)", re.ASCII | re.IGNORECASE)
 
 
 def export(app: AppDescription, format: str, *, image: str | None = None, health: str | None = None) -> str:
@@ -49,8 +50,17 @@ def export(app: AppDescription, format: str, *, image: str | None = None, health
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes what occurs twice out twice."""
+    """Writes what occurs twice out twice, and texts so that they are texts for every reader of YAML."""
 
     def ignore_aliases(self, data: Any) -> bool:
         """Return True: people read anchors badly."""
         return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Quote what looks like a number: 1e3 and 0o17 are texts for YAML 1.1, and numbers for Kubernetes."""
+    style = "'" if NUMBER.fullmatch(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)

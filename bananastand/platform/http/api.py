@@ -14,6 +14,7 @@ import re
 import time
 import uuid
 from collections.abc import AsyncGenerator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -73,6 +74,10 @@ def platform_api(platform: Platform) -> FastAPI:
     @app.get(f"{PREFIX}/status")
     async def status() -> Any:
         return serializers.status(platform)
+
+    @app.get(f"{PREFIX}/fronts")
+    async def fronts() -> Any:
+        return {"fronts": [asdict(row) for row in await platform.list_fronts()]}
 
     @app.get(f"{PREFIX}/projects")
     async def projects(request: Request, limit: int | None = Query(None, ge=1), after: str | None = None) -> Any:

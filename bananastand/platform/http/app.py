@@ -21,6 +21,7 @@ from ..errors import PlatformError, StoreError
 from ..platform import Platform
 from .api import CALL, PREFIX, call_handler, platform_api
 from .errors import error_response, json_error
+from .forwarded import forwarded_of
 from .headers import app_target, raw_path, upgrade_problem
 from .page import HEADERS, StatusPage
 from .proxy import pass_on
@@ -29,7 +30,7 @@ from .run_url import RUN, refusal, serve_run_url
 from .task_api import is_task_path, serve_task_api
 from .websocket import refuse_websocket, serve_call_websocket, serve_front_websocket, serve_run_websocket
 
-__all__ = ["PlatformServer"]
+__all__ = ["PlatformServer", "refuse"]
 
 UPGRADE = 501  # Banana's SDKs do not retry it
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
@@ -78,12 +79,13 @@ class PlatformServer:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
             return
-        port = (scope.get("server") or ("", 0))[1]
-        project = self._fronts.get(port)
+        port, forwarded = (scope.get("server") or ("", 0))[1], forwarded_of(scope)
+        project = self._fronts.get(port) if forwarded is None else forwarded.project
         # A front requires no key, and so answers to no other name.
         moved = rewrite_banana_host(scope) if project is None else None
-        if (refusal := self._guard.refusal(scope, names=(host_of(scope),) if moved is not None else ())) is not None:
-            await _refuse(scope, receive, send, refusal)
+        names = (host_of(scope),) if moved is not None else ()
+        if forwarded is None and (refusal := self._guard.refusal(scope, names=names)) is not None:
+            await refuse(scope, receive, send, refusal)
             return
         if moved is not None:
             scope = {**moved, "scheme": moved["scheme"] + "s"} if port in self._secure else moved
@@ -117,7 +119,7 @@ class PlatformServer:
         elif scope["type"] == "http":
             await json_error(404, "not_found", f"nothing is served at {path[:200]}; see /")(scope, receive, send)
         else:
-            await _refuse(scope, receive, send, "nothing is served here")
+            await refuse(scope, receive, send, "nothing is served here")
 
     def _after_flush(self, send: Any) -> Any:
         """Return a `send` whose response begins once what the request has changed is on the disk, or says why not."""
@@ -139,7 +141,9 @@ class PlatformServer:
     async def _own(self, request: Request, path: str) -> Response:
         if path == "/healthz":
             return JSONResponse({"alive": True})
-        if self._private and not self._has_key(request):
+        forwarded = forwarded_of(request.scope)
+        private = self._private if forwarded is None else forwarded.private
+        if private and not self._has_key(request):
             challenge = {"www-authenticate": 'Basic realm="an API key of the platform as password"'}
             text = "an API key is required: as bearer token, or as password\n"
             return Response(text, 401, challenge, "text/plain")
@@ -213,7 +217,8 @@ async def _lifespan(receive: Any, send: Any) -> None:
     await send({"type": "lifespan.shutdown.complete"})
 
 
-async def _refuse(scope: Any, receive: Any, send: Any, reason: str) -> None:
+async def refuse(scope: Any, receive: Any, send: Any, reason: str) -> None:
+    """Answer a request, or a websocket's handshake, with 403."""
     if scope["type"] == "websocket":
         await refuse_websocket(json_error(403, "forbidden", reason), scope, receive, send)
         return

@@ -85,6 +85,7 @@ class StatusPage:
                 await asyncio.sleep(0)  # calls go on
             projects.append(_state_of(self._platform, project, builds.get(project.id, [])))
         values = {
+            "fronts": await self._platform.list_fronts(),
             "projects": projects,
             "count": len(every),
             "page": page,

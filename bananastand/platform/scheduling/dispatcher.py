@@ -30,6 +30,7 @@ from .call_runner import CallRunner
 from .pending_call import PendingCall, Session
 from .project_queue import ProjectQueue
 from .recovery import recover
+from .repeat import REPEAT
 from .request_check import check_request
 
 __all__ = ["Dispatcher"]
@@ -109,9 +110,16 @@ class Dispatcher:
             raise TooLarge(f"the body is longer than {self._settings.max_body} bytes")
         request = ReplicaRequest(method, route, headers, body)
         check_request(request, run_id)
-        digest = fingerprint(request_id, request) if request_id else None
         strict_id = request_id if strict else None
-        if digest is not None and (earlier := await self._earlier(project, digest, strict_id)) is not None:
+        repeat = None if request_id else REPEAT.get()
+        request_id = repeat.id if repeat is not None else request_id
+        digest = fingerprint(request_id, request) if request_id else None
+        is_new = digest is None or (repeat is not None and repeat.is_first)
+        if (
+            digest is not None
+            and not is_new
+            and (earlier := await self._earlier(project, digest, strict_id)) is not None
+        ):
             return earlier
         self.check_capacity(project, len(body))
         in_memory, answers = self._body_in_memory(project, body), self._registry.answers
@@ -158,6 +166,8 @@ class Dispatcher:
 
     async def is_repeat(self, project: Project, request: ReplicaRequest, request_id: str | None) -> bool:
         """Return whether this request was made before under this id."""
+        if not request_id and (repeat := REPEAT.get()) is not None:
+            request_id = None if repeat.is_first else repeat.id
         return await self._registry.is_repeat(project, request, request_id)
 
     async def find(self, id: str) -> PendingCall | None:

@@ -13,12 +13,17 @@ from .private_files import make_folder
 __all__ = ["lock_directory", "pack"]
 
 
-def lock_directory(data: Path) -> int:
+def lock_directory(data: Path, name: str = "lock") -> int:
     """Lock a data directory until the process ends, however it ends; return the lock's descriptor.
 
-    Raises Conflict if another process has the lock.
+    Args:
+        data: The directory.
+        name: The lock's file.
+
+    Raises:
+        Conflict: Another process has the lock.
     """
-    descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(data / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -39,6 +39,7 @@ class Log:
         rotates: Whether a full file is moved aside, replacing an earlier one, and a new one begun; else further lines
             are dropped.
         secrets: Texts that are masked in all lines.
+        earlier: The first line of a log that is not here yet, where another machine has the lines before.
 
     Attributes:
         changed: When the last line was added, on the monotonic clock.
@@ -46,7 +47,13 @@ class Log:
     """
 
     def __init__(
-        self, path: Path, *, limit: int = 10 * 2**20, rotates: bool = False, secrets: Iterable[str] = ()
+        self,
+        path: Path,
+        *,
+        limit: int = 10 * 2**20,
+        rotates: bool = False,
+        secrets: Iterable[str] = (),
+        earlier: str | None = None,
     ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path, self._limit, self._rotates = path, limit, rotates
@@ -57,6 +64,8 @@ class Log:
         self._followers: set[asyncio.Queue[dict[str, Any] | None]] = set()
         self._file: Any = None
         self._size = path.stat().st_size if path.exists() else 0
+        if earlier is not None and not path.exists():
+            self.add(earlier)
 
     def hide(self, secrets: Iterable[str]) -> None:
         """Mask these texts too, from now on."""

@@ -9,16 +9,20 @@ from typing import Any
 __all__ = ["RESOURCE_CHECKS"]
 
 MAX_GPUS, MAX_GPU_MEMORY_GB = 64, 1024
+MIN_SHARE = 0.01  # of a GPU
 MEMORY_MB = (64, 16 * 2**20)
 LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
 MAX_LABELS = 16
 
 
 def _gpus_problem(value: Any) -> str | None:
-    if value is None or (_is_number(value) and (0 <= value < 1 or (value <= MAX_GPUS and value == int(value)))):
+    if value is None or (_is_number(value) and (value == 0 or MIN_SHARE <= value < 1)):
+        return None
+    if _is_number(value) and 1 <= value <= MAX_GPUS and value == int(value):
         return None
     return (
-        f"must be a whole number up to {MAX_GPUS}, a share of one GPU such as 0.5, or null for one GPU if there are any"
+        f"must be a whole number from 0 to {MAX_GPUS}, a share of one GPU from {MIN_SHARE:g} such as 0.5, or null for "
+        "one GPU if there are any"
     )
 
 

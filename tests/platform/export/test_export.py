@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -193,6 +194,29 @@ def test_a_model_of_knatives_own_schema_takes_the_service(tmp_path: Path) -> Non
     assert taken.returncode == 0, taken.stderr
     services[0]["spec"]["template"]["spec"]["containerConcurrency"] = "two"
     assert check(services).returncode != 0
+
+
+def test_every_reader_of_yaml_takes_values_for_texts() -> None:
+    """PyYAML knows YAML 1.1; Kubernetes and Compose take more for numbers (yaml.org/spec/1.2.2, 10.3.2)."""
+    values = ("1e3", "0o17", "-7e-2", ".5e1", "+1", "12:30", "0x1F", "true", "no", "~", "", "a: b", "# x", "\0\n")
+    app = replace(APP, environment={f"V{at}": value for at, value in enumerate(values)}, secrets=())
+    for format in ("knative", "compose"):
+        text = export(app, format, image=IMAGES[format])
+        for value in values:
+            assert re.search(rf": ({re.escape(value)})?\n", text) is None or value.startswith(("a", "#"))
+    (service,) = documents(app, "knative")
+    container = service["spec"]["template"]["spec"]["containers"][0]
+    assert [variable["value"] for variable in container["env"]] == [
+        value for _, value in sorted((f"V{at}", value) for at, value in enumerate(values))
+    ]
+
+
+def test_a_health_path_is_a_text_for_python_and_compose() -> None:
+    path = "/a'+exit(1)+'$HOME"
+    (document,) = yaml.safe_load_all(export(APP, "compose", health=path))
+    program = document["services"]["my-app"]["healthcheck"]["test"][-1]
+
+    assert program.endswith("'+exit(1)+'$$HOME\", timeout=5)")
 
 
 def test_no_value_of_a_secret_is_exported() -> None:

@@ -215,7 +215,7 @@ async def test_on_a_full_disk_nothing_is_acknowledged_and_what_runs_is_told_when
     async with running(tmp_path) as platform:
         project = await deployed(platform)
         pending = await platform.submit(project, "/large", b'{"bytes": 60000, "seconds": 0.3}')
-        await until(lambda: platform.dispatcher.queue(project.id).running)
+        await until(lambda: pending.call.state == "running")  # its lease is written
         await platform.store.write(fill_disk)
         with pytest.raises(StoreFull, match="is full: free some space"):
             await platform.submit(project, "/", json.dumps({"x": "y" * 60_000}).encode())

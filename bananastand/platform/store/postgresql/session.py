@@ -26,9 +26,10 @@ log = logging.getLogger("bananastand.platform")
 FRONT = "front"  # the fact that has the number of the active front
 LOCK = 1650553454  # the first key of the advisory lock; the second one is the schema's
 SESSION_NAME = "bananastand session"
-SILENT_SECONDS = 4
+SILENT_SECONDS = 3
 POLL_SECONDS = 0.2
 RETRY_SECONDS = 0.3
+HOLD_OFF_SECONDS = 2.0  # after a lost connection in which a front that stands by lets the active one come back first
 GIVE_UP_SECONDS = 10.0  # for the connections of earlier fronts to end
 PREPARE = (
     f"SET application_name = '{SESSION_NAME}'",
@@ -60,7 +61,7 @@ class Session:
     Attributes:
         number: The number of this front, once it is active.
         is_lost: Whether another front has become active since.
-        on_lost: Called on the event loop of `hold`, or on the thread, when another front has become active.
+        on_lost: Called on the session's thread when another front has become active.
     """
 
     def __init__(self, engine: Engine, fronts: str, own: str) -> None:
@@ -74,6 +75,7 @@ class Session:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._listening = set[str]()
+        self._not_before = 0.0  # on the monotonic clock
 
     def try_lock(self, seconds: float) -> bool:
         """Become the active front; return False if another one is active for that long. Blocks."""
@@ -121,6 +123,7 @@ class Session:
             except FAILURES as error:
                 log.warning("the database session ended: %s", str(error).partition("\n")[0])
                 time.sleep(RETRY_SECONDS)
+                self._not_before = time.monotonic() + HOLD_OFF_SECONDS
         with self._changed:
             self._changed.notify_all()
 
@@ -130,7 +133,8 @@ class Session:
             connection.execute(text(statement))
         is_locked, self._listening = False, set()
         while not self._is_closing:
-            if self._wants_lock and not is_locked:
+            may_try = self.number is not None or time.monotonic() >= self._not_before
+            if self._wants_lock and not is_locked and may_try:
                 is_locked = self._take(connection)
             else:
                 connection.execute(text("SELECT 1"))  # the server hears from this front
@@ -165,7 +169,7 @@ class Session:
             connection.execute(text(END_OTHERS), self._names)
 
     def _lose(self) -> None:
-        self._wants_lock, self.is_lost = False, True
+        self._wants_lock, self._has_lock, self.is_lost = False, False, True
         log.error("another front has taken over this database")
         self.on_lost()
 
