@@ -1,4 +1,7 @@
-"""Banana's own API at its boundaries: what a world remembers, replicas, uploads, and waits. Sources: FACTS 1.1 to 1.3."""
+"""Banana's own API at its boundaries: what a world remembers, replicas, uploads, and waits.
+
+Sources: FACTS 1.1 to 1.3.
+"""
 
 from __future__ import annotations
 

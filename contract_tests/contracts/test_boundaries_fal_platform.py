@@ -15,6 +15,7 @@ import pytest
 from bananastand_mocks.falai import FalAIProvider, FalAIUpstream
 from bananastand_mocks.falai.state import Tally, count
 from bananastand_mocks.kernel.app import ProviderApp
+from bananastand_mocks.running import MockSession, RunningServer
 from gateway_caller import GatewayCaller
 from in_process import InProcess
 
@@ -66,6 +67,12 @@ def test_a_percentile_is_the_nearest_rank(native: InProcess) -> None:
     assert [summary(native, *names)[name] for name in names] == [50, 100, 150, 180, 190, 198]
 
 
+def test_an_empty_window_has_no_bucket(native: InProcess) -> None:
+    query = {"start": "2025-12-31T12:00:30Z", "end": "2025-12-31T12:00:30Z", "expand": "time_series,summary"}
+    answer = native("GET", USAGE, params=query).json()
+    assert (answer["time_series"], answer["summary"]) == ([], [])
+
+
 def test_a_window_holds_its_first_moment_and_not_its_last(native: InProcess) -> None:
     count(native.world, FLUX)
     native.world.clock.advance(3600)
@@ -78,6 +85,39 @@ def test_a_window_holds_its_first_moment_and_not_its_last(native: InProcess) -> 
 
     assert requests("2026-01-01T00:00:00Z", "2026-01-01T00:30:00Z") == 1
     assert requests("2025-12-31T00:00:00Z", "2026-01-01T00:00:00Z") == 0
+
+
+def test_hours_do_not_count_before_the_moment_in_which_an_instance_runs(native: InProcess) -> None:
+    native("POST", INSTANCES, json=NODE)
+    native.world.clock.advance(3600)
+
+    def endpoint_ids(end: str) -> list[str]:
+        query = {"start": "2026-01-01T00:00:00Z", "end": end, "expand": "summary", "bound_to_timeframe": "false"}
+        return [row["endpoint_id"] for row in native("GET", USAGE, params=query).json()["summary"]]
+
+    assert endpoint_ids("2026-01-01T00:00:30Z") == []
+    assert endpoint_ids("2026-01-01T00:00:31Z") == ["compute/gpu_1x_h100_sxm5"]
+
+
+def test_each_key_has_an_id_of_its_own(stand: MockSession, mock_server: RunningServer) -> None:
+    ids = set[str]()
+    for session in (stand, mock_server.default):
+        count(session.world, FLUX)
+        at = session.endpoint("fal-native")
+        query = "expand=summary,auth_method_structured"
+        headers = {"authorization": f"Key {at.key}"}
+        (row,) = [
+            row
+            for row in httpx2.get(f"{at.base_url}{USAGE}?{query}", headers=headers).json()["summary"]
+            if row["endpoint_id"] == FLUX
+        ]
+        ids.add(row["auth_method_structured"]["api_key_id"])
+    assert len(ids) == 2
+
+
+def test_the_documented_instance_has_the_documented_configuration() -> None:
+    call = GatewayCaller(FalAIUpstream(), "documents")
+    assert call.result("GET", f"{INSTANCES}/instance_id", instance_id="abc123")["config"] == {"max_workers": 4}
 
 
 @pytest.mark.parametrize("name", ["endpoint_id", "api_key_id", "login_username"])

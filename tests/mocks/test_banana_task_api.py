@@ -95,6 +95,16 @@ def test_a_body_of_another_shape_is_400(path: str, body: str, http: httpx2.Clien
     assert path.rstrip("/") in answer.json()["message"]
 
 
+def test_a_call_is_journaled_with_its_own_headers(
+    http: httpx2.Client, banana_native: Endpoint, stand: MockSession
+) -> None:
+    http.headers["x-trace"] = "yellow"
+    start(http, banana_native.key)
+    (entry,) = stand.journal.find(provider="banana-native")
+    names = ("x-trace", "content-type")
+    assert [entry.headers[name] for name in names] == ["yellow", "application/json"]
+
+
 def test_a_fault_keeps_its_status(http: httpx2.Client, banana_native: Endpoint, stand: MockSession) -> None:
     stand.faults.next_calls(1, "status", status=503)
     assert start(http, banana_native.key)[0] == 503

@@ -58,7 +58,7 @@ class _PictureOptions(BaseModel):
 
     @field_validator("num_images")
     @classmethod
-    def _check_number(cls, number: int, info: ValidationInfo) -> int:
+    def _check_number(cls, number: int, info: ValidationInfo[int]) -> int:
         """Refuse more pictures than the model makes of one input."""
         if number > info.context:
             text = "Input should be less than or equal to {le}"

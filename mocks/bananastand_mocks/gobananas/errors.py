@@ -55,8 +55,6 @@ def render(problem: Problem, reset: float) -> ApiResponse:
     if status == 429:
         answer.headers["x-ratelimit-remaining"] = "0"
         answer.headers["x-ratelimit-reset"] = str(int(problem.details.get("reset", reset)))
-    if "allowed" in problem.details:
-        answer.headers["allow"] = ", ".join(problem.details["allowed"])
     return answer
 
 
