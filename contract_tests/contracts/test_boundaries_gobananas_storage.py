@@ -63,6 +63,13 @@ def test_an_image_says_what_it_weighs_and_that_it_has_no_negative_prompt(call: I
     assert (image["size_bytes"], image["negative_prompt"]) == (len(content), None)
 
 
+def test_a_picture_that_nobody_has_fetched_yet_has_its_own_size_and_not_its_thumbnails() -> None:
+    call = InProcess(GoBananasProvider(), kind="documents", headers={"x-api-key": "sk_live_bananastand"})
+    id = call("GET", "/api/images").json()["images"][0]["id"]
+    image = call("GET", f"/api/images/{id}").json()
+    assert image["size_bytes"] == len(call("GET", urlsplit(image["url"]).path).content)
+
+
 @pytest.mark.parametrize(("megabytes", "stored", "status"), [(0, 0, 429), (1, 1_000_000, 429), (1, 999_999, 200)])
 def test_a_month_has_its_megabytes(megabytes: int, stored: int, status: int, call: InProcess) -> None:
     call.world.settings["gobananas.monthly_mb"] = megabytes
