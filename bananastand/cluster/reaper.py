@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["start_reaper"]
+__all__ = ["find_marked", "start_reaper"]
 
 PATIENCE = 10.0  # seconds in which processes may still turn up
 PAUSE = 0.05
