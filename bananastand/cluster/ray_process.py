@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bananastand.platform.environment import may_be_secret
 from bananastand.platform.store.private_files import make_folder, open_private
 
 from .credentials import FOLDER_VARIABLE, Identity
@@ -50,6 +51,7 @@ HEAD_BACKOFF_MOST = 3.0  # everybody waits for it
 STEADY = 60.0  # seconds after which a node counts as steady, and its next back-off is the first again
 OBJECT_STORE_MB = 1024
 MAX_SOCKET_FOLDER = 40  # characters: the path of a Unix socket below it has at most 107
+ADDRESSES = ("BANANASTAND_DATABASE", "BANANASTAND_BLOBS")  # may have a password, and no node needs them
 NOISE = re.compile(r"^[\d-]+ [\d:,]+\s+(INFO|SUCC)|^\s*$")
 
 
@@ -254,8 +256,12 @@ def remove_old_sessions(folder: Path) -> None:
 
 
 def inherited_environment() -> dict[str, str]:
-    """Return this process's variables without those that change how Ray behaves."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    """Return this process's variables without those that change how Ray behaves, and without secrets."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("RAY_") and name not in ADDRESSES and not may_be_secret(name)
+    }
 
 
 def own_address(host: str) -> str:
