@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,7 +129,9 @@ def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureReques
             | "keys"
             | "cluster"
             | "join"
-            | "nodes",
+            | "nodes"
+            | "export"
+            | "migrate",
             *_,
         ]:
             command_has_options(words[1:])  # tests/cli/test_platform.py does what they say
@@ -136,9 +139,13 @@ def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureReques
             assert url in ("main", "http://127.0.0.1:8750/git/my-app.git")  # tests/platform/http/test_git.py pushes
         case ["systemd-run", *_, "bananastand", "up", "--memory", _]:
             command_has_options(["up", "--memory"])
-        case ["pip", "install", "bananastand[cluster]"]:
-            pass  # test_supply_chain.py has the extras
-        case ["ssh", *_] | ["sudo", "apt-get", "install", *_] | ["sudo", "useradd", *_]:
+        case ["pip", "install", package]:
+            project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+            name, _, extras = package.removesuffix("]").partition("[")
+            assert name == project["name"] and set(extras.split(",")) <= set(project["optional-dependencies"])
+        case ["ssh", *_] | ["sudo", "apt-get", "install", *_] | ["sudo", "useradd", *_] | ["docker", "push", _]:
+            pass
+        case ["pg_dump" | "tar", *_]:
             pass
         case ["docker", "build", *options]:  # test_image.py builds; here, that the Dockerfile knows what is named
             text = (ROOT / "Dockerfile").read_text()
