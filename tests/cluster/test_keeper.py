@@ -269,6 +269,12 @@ async def test_a_start_that_was_given_up_meanwhile_leaves_nothing(
         assert not [process for process in psutil.process_iter() if _has_mark(process, f"{tmp_path.name}@{ADDRESS}")]
 
 
+async def test_a_keeper_says_whether_its_node_can_move_ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bananastand.cluster.keeper.redirection_problem", lambda: "no seccomp")
+    async with keeper_in(tmp_path) as keeper:
+        assert keeper.facts["port_problem"] == "no seccomp"  # type: ignore[attr-defined]
+
+
 def _has_mark(process: psutil.Process, mark: str) -> bool:
     try:
         return process.environ().get("BANANASTAND_STAND") == mark
