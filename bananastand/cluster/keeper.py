@@ -26,6 +26,7 @@ from bananastand.platform.replicas.local_replica import LocalReplica
 from bananastand.platform.replicas.moved_ports import redirection_problem
 from bananastand.platform.replicas.orphans import end_orphans
 from bananastand.platform.replicas.process import with_descendants
+from bananastand.platform.replicas.reaper import start_reaper
 from bananastand.platform.replicas.start_command import PLATFORM_VARIABLE
 from bananastand.platform.settings import Settings, default_data
 from bananastand.platform.store.pack_cache import HeldPack
@@ -34,7 +35,6 @@ from bananastand.platform.store.private_files import UMASK
 from .credentials import FOLDER_VARIABLE, Identity, check_role, server_context
 from .images import EngineMissing
 from .node_files import NodeFiles, NodeUnfit
-from .reaper import start_reaper
 from .relay import Relay
 from .versions import own_versions
 from .wire import order_from_message

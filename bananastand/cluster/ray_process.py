@@ -17,10 +17,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bananastand.platform.replicas.reaper import find_marked
 from bananastand.platform.store.private_files import make_folder, open_private
 
 from .credentials import FOLDER_VARIABLE, Identity
-from .reaper import find_marked
 
 __all__ = [
     "FIRST_PORT",

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from bananastand.cluster.credentials import FOLDER_VARIABLE, Identity, cluster_folder
-from bananastand.cluster.reaper import find_marked
 from bananastand.cluster.registry import Registry
+from bananastand.platform.replicas.reaper import find_marked
 from faults import send, until
 from joined_cluster import START_TIMEOUT, JoinedCluster, wait_for_a_raylet
 from paths import PATHS

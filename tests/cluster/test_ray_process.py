@@ -18,7 +18,7 @@ import pytest
 from bananastand.cluster import ray_process
 from bananastand.cluster.credentials import FOLDER_VARIABLE, Cluster, Identity, create_cluster
 from bananastand.cluster.ray_process import NodeOptions, RayProcess, start_command
-from bananastand.cluster.reaper import find_marked
+from bananastand.platform.replicas.reaper import find_marked
 from servers import free_port
 
 STARTS = "print('Ray runtime started.', flush=True); import time; time.sleep(600)"

@@ -18,8 +18,8 @@ import psutil
 from bananastand.cluster.credentials import FOLDER_VARIABLE, Cluster, cluster_folder
 from bananastand.cluster.head import init_cluster
 from bananastand.cluster.ray_process import PORTS, NodeOptions, taken_port
-from bananastand.cluster.reaper import find_marked
 from bananastand.cluster.registry import Registry
+from bananastand.platform.replicas.reaper import find_marked
 from bananastand.platform.replicas.start_command import PLATFORM_VARIABLE
 from faults import command_of, send, until
 from paths import PATHS
