@@ -20,7 +20,7 @@ from bananastand.platform.store.private_files import make_folder, open_private
 from .environments import look_into, recipe_message
 from .images import describe_image, save_image
 
-__all__ = ["CHUNK", "BuildFiles"]
+__all__ = ["CHUNK", "BuildFiles", "build_folder"]
 
 CHUNK = 4 * 2**20  # bytes that are sent at once
 LEFT_OUT = ("source", "tmp")  # of a build's folder: no replica reads it, or each has its own

@@ -12,7 +12,7 @@ from typing import Any
 
 from bananastand.platform.replicas.process import spawn
 
-__all__ = ["Recipe", "find_environment", "look_into", "why_unequal"]
+__all__ = ["Recipe", "find_environment", "look_into", "recipe_message", "why_unequal"]
 
 LOOK = """
 import importlib.metadata as m, json, re, sys
