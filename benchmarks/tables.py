@@ -126,10 +126,9 @@ def cluster(found: dict[str, Any]) -> str:
         )
     ]
     rows += [
-        f"| {drain['queued']} calls of {drain['call_seconds'] * 1000:.0f} ms by {count} of one replica each "
-        f"| {row['of_ideal']:.0%} of ideal; {drain[f'{count.split()[0]} here']['of_ideal']:.0%} without a cluster |"
-        for count, row in drain.items()
-        if str(count).endswith("nodes")
+        f"| {drain['queued']} calls of {drain['call_seconds'] * 1000:.0f} ms, by one replica on each of {count} "
+        f"| {drain[f'{count} nodes']['of_ideal']:.0%} of ideal; {drain[f'{count} here']['of_ideal']:.0%} here |"
+        for count in (1, 2, 4)
     ]
     rows += [
         f"| a replica from a warm fork server on a node | p50 {ready['p50_s']:.2f} s |",

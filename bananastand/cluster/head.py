@@ -25,7 +25,7 @@ from .authority import write_private
 from .credentials import Cluster, CredentialsError, Identity, cluster_folder, create_cluster
 from .enrolment import EnrolmentServer
 from .prerequisites import check_ray
-from .ray_process import NodeOptions, RayProcess
+from .ray_process import NodeOptions, RayProcess, inherited_environment
 
 __all__ = [
     "StartedHead",
@@ -152,8 +152,9 @@ def ensure_head(data: Path) -> StartedHead | None:
         command = [sys.executable, "-m", "bananastand", "cluster", "head", "--data", str(data), "--of-platform"]
         with open(log, "wb", opener=open_private) as file:
             started = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
-            )
+                command, env=inherited_environment(), stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+                start_new_session=True,
+            )  # fmt: skip
     deadline = time.monotonic() + START_TIMEOUT
     while not mark.exists():
         if (started is not None and started.poll() is not None) or time.monotonic() > deadline:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 
+from bananastand.platform.environment import may_be_secret
 from bananastand.platform.replicas.reaper import find_marked
 from bananastand.platform.store.private_files import make_folder, open_private
 
@@ -54,6 +55,7 @@ HEAD_BACKOFF_MOST = 3.0  # everybody waits for it
 STEADY = 60.0  # seconds after which a node counts as steady, and its next back-off is the first again
 OBJECT_STORE_MB = 1024
 MAX_SOCKET_FOLDER = 40  # characters: the path of a Unix socket below it has at most 107
+ADDRESSES = ("BANANASTAND_DATABASE", "BANANASTAND_BLOBS")  # may have a password, and no node needs them
 WIDE = ("::", "0.0.0.0")
 NOISE = re.compile(r"^[\d-]+ [\d:,]+\s+(INFO|SUCC)|^\s*$")
 
@@ -285,8 +287,12 @@ def remove_old_sessions(folder: Path) -> None:
 
 
 def inherited_environment() -> dict[str, str]:
-    """Return this process's variables without those that change how Ray behaves."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    """Return this process's variables without those that change how Ray behaves, and without secrets."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("RAY_") and name not in ADDRESSES and not may_be_secret(name)
+    }
 
 
 def own_address(host: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-__all__ = ["PROXIES", "addresses", "inherited", "is_loopback"]
+__all__ = ["PROXIES", "addresses", "inherited", "is_loopback", "may_be_secret"]
 
 INHERITED = frozenset(
     ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
@@ -51,6 +51,15 @@ def addresses(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def may_be_secret(name: str) -> bool:
+    """Return whether a variable of that name may hold a secret.
+
+    >>> may_be_secret("AWS_SECRET_ACCESS_KEY"), may_be_secret("TOKENIZERS_PARALLELISM"), may_be_secret("PATH")
+    (True, False, False)
+    """
+    return name not in INHERITED and any(word in name.upper() for word in SECRET)
+
+
 def is_loopback(address: str) -> bool:
     """Return whether an address is on loopback, which a container with a network of its own does not reach.
 
@@ -63,4 +72,4 @@ def is_loopback(address: str) -> bool:
 def _is_inherited(name: str, prefixes: tuple[str, ...]) -> bool:
     if name in INHERITED or name in OWN:
         return True
-    return name.startswith((*PREFIXES, *prefixes)) and not any(word in name.upper() for word in SECRET)
+    return name.startswith((*PREFIXES, *prefixes)) and not may_be_secret(name)

@@ -297,6 +297,15 @@ def test_a_stream_moves_the_clock_of_a_world_that_advances_itself(call: InProces
     assert '"status":"COMPLETED"' in call("GET", f"{at}/status/stream").text
 
 
+def test_a_stream_leaves_the_clock_of_other_worlds_alone(call: InProcess) -> None:
+    call.world.tasks.finish_after_seconds(10)
+    waiting = request_path(call("POST", FLUX, json={"prompt": "a cat"}))
+    call.world.tasks.finish_after_polls(2)
+    polled = request_path(call("POST", FLUX, json={"prompt": "a cat"}))
+    assert '"status":"COMPLETED"' in call("GET", f"{polled}/status/stream").text
+    assert call("GET", f"{waiting}/status").json()["status"] == "IN_QUEUE"
+
+
 def test_drawn_seeds_have_31_bits(call: InProcess) -> None:
     seeds = [call("POST", f"/run{FLUX}", json={"prompt": "a cat"}).json()["seed"] for _ in range(16)]
     assert 2**30 <= max(seeds) < 2**31
@@ -431,6 +440,6 @@ def test_a_webhook_is_json_waits_15_seconds_and_is_sent_again_ever_later(
 
 
 def test_a_delivery_that_breaks_is_noted_with_200_letters(call: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, request_id = delivered(call, monkeypatch, ValueError("x" * 300))
+    _, request_id = delivered(call, monkeypatch, ValueError("7" * 300))
     (attempt, *others) = call.world.journal.deliveries(request_id)
-    assert (attempt.status, attempt.error, len(others)) == (None, f"ValueError: {'x' * 188}", 10)
+    assert (attempt.status, attempt.error, len(others)) == (None, f"ValueError: {'7' * 188}", 10)

@@ -21,6 +21,11 @@ def call() -> PaperBananaCaller:
     return PaperBananaCaller("empty")
 
 
+def test_a_task_is_json(call: PaperBananaCaller) -> None:
+    answer = call("GET", f"/api/tasks/{call.submit()}")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+
+
 # Requests --------------------------------------------------------------------------------------------------------
 
 

@@ -66,6 +66,24 @@ def processes_of(node: Identity) -> list[int]:
     return find_marked(f"{FOLDER_VARIABLE}={node.folder}".encode())
 
 
+async def test_secrets_of_the_machine_do_not_reach_ray(node: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = (
+        "BANANASTAND_JOIN_TOKEN",
+        "BANANASTAND_DATABASE",
+        "BANANASTAND_BLOBS",
+        "AWS_SECRET_ACCESS_KEY",
+        "PGPASSWORD",
+    )
+    for name in names:
+        monkeypatch.setenv(name, "hush-hush")
+    async with supervised(node, monkeypatch, STARTS) as (lines, _):
+        await until(lambda: lines)
+        variables = [psutil.Process(pid).environ() for pid in processes_of(node)]
+
+    assert variables
+    assert [environ for environ in variables if "hush-hush" in environ.values() or "PATH" not in environ] == []
+
+
 async def test_a_node_that_dies_is_started_again(node: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
     async with supervised(node, monkeypatch, STARTS) as (lines, changes):
         await until(lambda: changes == [True])

@@ -54,7 +54,7 @@ def _mutant(rule: Rule, found: Operation) -> Mutant:
             if operation.id == rule.operation and not operation.alias:
                 operation.__dict__.update(
                     query=mutated.query, path=mutated.path, headers=mutated.headers, body=mutated.body,
-                    body_required=mutated.body_required,
+                    bodies=mutated.bodies, body_required=mutated.body_required,
                 )  # fmt: skip
 
     return Mutant(

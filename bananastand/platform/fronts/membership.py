@@ -19,8 +19,9 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from ..errors import StoreError
+from ..store.postgresql.store import connection_parameters
 from .authority import Authority, shared_authority
-from .register import Registration, check_skew, create_tables, list_fronts, register, unreachable
+from .register import Registration, check_server, check_skew, create_tables, list_fronts, register, unreachable
 from .rows import FrontRow
 
 __all__ = ["Leader", "Membership"]
@@ -73,6 +74,9 @@ class Membership:
         database: The database's URL.
         own: Which front this is.
 
+    Raises:
+        Refused: The URL is invalid, or psycopg is not installed.
+
     Attributes:
         leader: The front that was seen to be active last; None before the first.
         problem: Why the database cannot be reached; None while it can.
@@ -80,7 +84,7 @@ class Membership:
     """
 
     def __init__(self, database: str, own: Registration) -> None:
-        self._database, self.own = database, own
+        self._parameters, self.own = connection_parameters(database), own
         self.leader: Leader | None = None
         self.problem: str | None = None
         self.revision = 0
@@ -93,7 +97,7 @@ class Membership:
 
         Raises:
             StoreError: The database cannot be reached.
-            Conflict: The other fronts run another version.
+            Conflict: The other fronts run another version, or the server cannot be used.
         """
         try:
             await self._connect()
@@ -155,9 +159,10 @@ class Membership:
         self._connection = None
 
     async def _connect(self) -> None:
-        address = make_conninfo(self._database, **CONNECTION)
+        address = make_conninfo("", **{**self._parameters, **CONNECTION})
         connection = await psycopg.AsyncConnection[Any].connect(address, autocommit=True)
         try:
+            check_server(connection)
             await connection.execute("SET synchronous_commit = off")  # a sign of life need not survive a power cut
             await create_tables(connection)
             await check_skew(connection, self.own)

@@ -20,6 +20,7 @@ __all__ = [
     "PROTOCOL",
     "Registration",
     "address_of",
+    "check_server",
     "check_skew",
     "create_tables",
     "list_fronts",
@@ -28,6 +29,12 @@ __all__ = [
 ]
 
 PROTOCOL = 1  # of what fronts say to each other
+OLDEST = 140_000  # PostgreSQL 14, the first with idle_session_timeout
+ADVICE = {  # by the code of the error, see PostgreSQL's appendix A
+    "25006": "it accepts no writes: name the primary server, in a database that is not read-only",
+    "3F000": "let the role create tables: GRANT USAGE, CREATE ON SCHEMA public TO the role, or make it the owner",
+    "42501": "let the role create tables: GRANT USAGE, CREATE ON SCHEMA public TO the role, or make it the owner",
+}
 GONE = 10.0  # seconds after its last sign of life in which a front is listed
 LOCK = 1650553457  # the first key of the lock under which one front at a time creates the tables
 
@@ -84,6 +91,18 @@ class Registration:
         return cls(str(uuid.uuid4()), name, url, version, schema)
 
 
+def check_server(connection: AsyncConnection[Any]) -> None:
+    """Raise Conflict for a server that is too old, and for a database that does not hold every text."""
+    about = connection.info
+    if about.server_version < OLDEST:
+        raise Conflict(f"the server runs PostgreSQL {about.server_version // 10_000}: version 14 or newer is needed")
+    if (encoding := about.parameter_status("server_encoding")) != "UTF8":
+        raise Conflict(
+            f"the database has the encoding {encoding}: use one made with CREATE DATABASE name ENCODING 'UTF8' "
+            "TEMPLATE template0"
+        )
+
+
 async def create_tables(connection: AsyncConnection[Any]) -> None:
     """Create the tables where they do not exist; one front at a time does."""
     async with connection.transaction():
@@ -123,7 +142,10 @@ async def _rows(connection: AsyncConnection[Any], query: str, parameters: tuple[
 def unreachable(error: BaseException) -> StoreError:
     """Return the error for a database that cannot be reached, without the password of its address."""
     lines = str(error).strip().splitlines()
-    return StoreError(f"the database cannot be reached: {lines[0] if lines else type(error).__name__}")
+    reason = lines[0] if lines else type(error).__name__
+    if (advice := ADVICE.get(str(getattr(error, "sqlstate", None)))) is not None:
+        return StoreError(f"the database cannot be used ({reason}): {advice}")
+    return StoreError(f"the database cannot be reached: {reason}")
 
 
 def address_of(url: str) -> tuple[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import ipaddress
 import json
 import os
 import subprocess
@@ -54,15 +55,24 @@ class MovedPorts:
         self._addresses: dict[int, tuple[str, int]] = {}
         self._changed = changed
 
-    def add(self, requested: int, address: str, port: int) -> None:
-        """Record a socket."""
-        self._addresses[requested] = (address, port)
+    def add(self, requested: object, address: object, port: object) -> None:
+        """Record a socket. What is not on loopback is ignored: an app may say anything, and callers would reach it."""
+        if not (isinstance(requested, int) and isinstance(port, int) and 0 < port < 65_536 and _is_loopback(address)):
+            return
+        self._addresses[requested] = (str(address), port)
         self._changed()
 
     @property
     def addresses(self) -> Mapping[int, tuple[str, int]]:
         """The addresses of the sockets by requested port, the latest last."""
         return self._addresses
+
+
+def _is_loopback(address: object) -> bool:
+    try:
+        return ipaddress.ip_address(str(address)).is_loopback
+    except ValueError:
+        return False
 
 
 async def read_bind_events(descriptor: int, on_bound: Callable[[int, int, str, int], None]) -> asyncio.Task[None]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from ..errors import Refused
-from .blobs import Blobs
+from .blobs import Blobs, without_password
 from .private_files import make_folder
 
 if TYPE_CHECKING:
@@ -76,10 +76,15 @@ class BlobStorage:
 def _folder_of(url: str) -> Path | None:
     """Return the folder that a URL names; None for another kind of store. Raises Refused."""
     if "://" not in url:
-        raise Refused(f"--blobs takes a URL, such as s3://bucket/folder or file:///srv/blobs, not {url}")
+        place = url.rpartition("@")[2]
+        raise Refused(f"--blobs takes a URL, such as s3://bucket/folder or file:///srv/blobs, not {place}")
     parts = urlsplit(url)
     if parts.scheme != "file":
         return None
     if parts.netloc or not parts.path.startswith("/"):
-        raise Refused(f"--blobs {url}: a folder's URL has three slashes and an absolute path: file:///srv/blobs")
-    return Path(unquote(parts.path))
+        raise Refused(
+            f"--blobs {without_password(url)}: a folder's URL has three slashes and an absolute path: file:///srv/blobs"
+        )
+    if "\0" in (path := unquote(parts.path)):
+        raise Refused(f"--blobs {url}: the path has a NUL character")
+    return Path(path)

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import hashlib
 import os
+import re
 import shutil
 import time
 import uuid
@@ -18,11 +19,22 @@ from typing import IO
 from ..errors import StoreError, StoreFull
 from .private_files import make_folder, open_private
 
-__all__ = ["CHUNK", "NO_SPACE", "SMALL", "BlobState", "Blobs", "cannot_write", "file_chunks", "write_chunks"]
+__all__ = [
+    "CHUNK",
+    "NO_SPACE",
+    "SMALL",
+    "BlobState",
+    "Blobs",
+    "cannot_write",
+    "file_chunks",
+    "without_password",
+    "write_chunks",
+]
 
 SMALL = 64 * 2**10  # bytes up to which a body is stored in a row
 CHUNK = 2**20  # bytes that are read at once
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+PASSWORD = re.compile(r"(?<=://)\S*@")  # with the user's name; a secret key may have a slash
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,3 +246,8 @@ def cannot_write(path: Path, error: OSError) -> StoreError:
     if error.errno in NO_SPACE:
         return StoreFull("the disk is full: free some space, nothing new is taken until then")
     return StoreError(f"{path} cannot be written: {error.strerror}")
+
+
+def without_password(text: str) -> str:
+    """Return a message without what stands before the host in its URLs."""
+    return PASSWORD.sub("", text)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import re
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import suppress
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import Refused, StoreError, StoreFull, StoreUnavailable
-from .blobs import NO_SPACE, BlobState
+from .blobs import NO_SPACE, BlobState, without_password
 
 __all__ = ["ObjectStore"]
 
@@ -30,7 +29,6 @@ SLOWEST = 256 * 2**10  # bytes a second; a transfer that is slower fails
 PAUSES = (0.2, 0.8, 3.2)  # seconds between the attempts
 ANSWER = 10.0  # seconds in which S3 has to begin to answer
 BATCH = 1000  # names in one request to delete
-PASSWORD = re.compile(r"(?<=://)[^/@]*@")
 ATOMIC = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"}  # protocols whose objects appear when they are complete
 # Errors that stay as they are if the same request is sent again.
 FINAL_ERRNOS = {errno.EINVAL, errno.EPERM, errno.EACCES, errno.ENOSYS, getattr(errno, "EREMCHG", None)}
@@ -54,7 +52,7 @@ class ObjectStore:
     """
 
     def __init__(self, url: str, folder: str) -> None:
-        self.url = f"{PASSWORD.sub('', url).rstrip('/')}/{folder}"
+        self.url = f"{without_password(url).rstrip('/')}/{folder}"
         try:
             from fsspec.core import url_to_fs
             from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
@@ -64,10 +62,10 @@ class ObjectStore:
             files, root = url_to_fs(url, skip_instance_cache=True, **(_s3_options() if self._is_s3 else {}))
         except ImportError as error:
             raise Refused(
-                f"--blobs {self.url}: {error}; pip install 'bananastand[blobs]' has fsspec and s3fs"
+                f"--blobs {self.url}: {_text(error)}; pip install 'bananastand[blobs]' has fsspec and s3fs"
             ) from error
         except (ValueError, TypeError) as error:
-            raise Refused(f"--blobs {self.url}: {error}") from error
+            raise Refused(f"--blobs {self.url}: {_text(error)}") from error
         self._files: Any = files if files.async_impl else AsyncFileSystemWrapper(files, asynchronous=False)
         self.filters = self._is_s3
         if self._is_s3:
@@ -246,7 +244,7 @@ def _is_final(error: Exception) -> bool:
 
 
 def _text(error: Exception) -> str:
-    return PASSWORD.sub("", str(error)) or type(error).__name__
+    return without_password(str(error)) or type(error).__name__
 
 
 def _written(about: dict[str, Any], now: float) -> float:

@@ -7,13 +7,14 @@ setting of its name, such as falai.provisioning_seconds.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from ipaddress import IPv4Network
 from typing import Any
 
 from bananastand.contracts.errors import ProviderError
 from bananastand.contracts.response import ApiResponse
 
 from ..kernel.world import World
-from .monitor import METRICS, points
+from .monitor import INTERVAL, METRICS, points
 from .paging import page
 from .state import RUNS, instances, setting
 
@@ -34,6 +35,7 @@ __all__ = [
 PAGE = 50
 ARRIVED = "falai.instance_arrived"
 REGION = "us-west"
+ADDRESSES = tuple(IPv4Network("203.0.113.0/24").hosts())  # for documentation, RFC 5737
 BECOMES = {"provisioning": "active", "starting": "active", "stopping": "stopped"}
 
 Row = dict[str, Any]
@@ -53,7 +55,7 @@ def create_instance(world: World, body: dict[str, Any]) -> ApiResponse:
         "instance_type": body["instance_type"],
         "name": body.get("name"),
         "config": body.get("config", {}),
-        "ip": f"203.0.113.{world.random.randrange(1, 255)}",
+        "ip": str(world.random.choice(ADDRESSES)),
         "status": "provisioning",
         "created_at": world.clock.now(),
         "started_at": None,
@@ -113,7 +115,7 @@ def monitor_instance(world: World, parameters: dict[str, Any]) -> dict[str, Any]
     runs = [*row["runs"], *([[row["running_since"], now]] if row["running_since"] is not None else [])]
     return {
         "instance_id": row["id"],
-        "interval_seconds": 60,
+        "interval_seconds": INTERVAL,
         "metrics": {
             name: {"unit": METRICS[name].unit, "points": points(row["id"], METRICS[name], runs, now)} for name in names
         },

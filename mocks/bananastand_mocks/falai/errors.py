@@ -52,8 +52,6 @@ def render(problem: Problem, request_id: str | None = None) -> ApiResponse:
     if request_id is not None:
         error["request_id"] = request_id
     answer = ApiResponse({"error": error}, status)
-    if "allowed" in problem.details:
-        answer.headers["allow"] = ", ".join(problem.details["allowed"])
     return answer
 
 

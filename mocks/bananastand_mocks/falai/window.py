@@ -64,7 +64,7 @@ class Window:
         self.timeframe: Timeframe = timeframe or _fitting(end - start)
         self._first = self._floor(start)
         last = self.index(end if open_end else end - INSTANT)
-        filled = max(0, last + 1) if end > start or open_end else 0
+        filled = last + 1 if end > start or open_end else 0
         self.count = filled + open_end
         self.since = self.bucket(0) if bound else start
         self.until = self.bucket(filled) if bound else end + INSTANT * open_end

@@ -35,8 +35,8 @@ PHRASES = {status.value: status.phrase for status in HTTPStatus} | {422: "Unproc
            499: "Client Closed Request"}  # fmt: skip
 JSON_ERROR = re.compile(r"(.*): line \d+ column \d+ \(char (\d+)\)")
 TYPES = {
-    "object": ("model_attributes_type", "Input should be a valid dictionary or object to extract fields from"),
-    "string": ("string_type", "Input should be a valid string"),
+    '"object"': ("model_attributes_type", "Input should be a valid dictionary or object to extract fields from"),
+    '"string"': ("string_type", "Input should be a valid string"),
 }
 
 
@@ -57,11 +57,9 @@ def render(problem: Problem, call: ApiCall | None) -> ApiResponse:
             return error_response(status, text.format(problem.message))
 
 
-def error_response(status: int, detail: Any, error_type: str | None = None) -> ApiResponse:
-    """Return an error; its type is in the body and in a header."""
-    if error_type is None:
-        return ApiResponse({"detail": detail}, status)
-    return ApiResponse({"detail": detail, "error_type": error_type}, status, {"x-fal-error-type": error_type})
+def error_response(status: int, detail: Any) -> ApiResponse:
+    """Return an error: a text, or a list of what is wrong with the input."""
+    return ApiResponse({"detail": detail}, status)
 
 
 def _json_item(message: str) -> dict[str, Any]:
@@ -77,6 +75,6 @@ def _violation_item(violation: Violation) -> dict[str, Any]:
     if violation.rule == "required":
         kind, text = "missing", "Field required"
     elif violation.rule == "type":
-        kind, text = TYPES.get(violation.message.rpartition(" ")[2].strip('"'), (kind, text))
+        kind, text = TYPES.get(violation.message.rpartition("of type ")[2], (kind, text))
     place = [int(part) if part.isdigit() else part for part in violation.field.split(".") if part]
     return {"loc": [violation.where, *place], "msg": text, "type": kind}

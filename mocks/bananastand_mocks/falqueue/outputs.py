@@ -26,13 +26,12 @@ SIZES = {
     "landscape_4_3": (1024, 768),
     "landscape_16_9": (1024, 576),
 }
-LONGEST_SIDE = 14_142  # pixels that fal's schema of image_size allows
 MOST_PICTURES = 4  # of one input, where the catalogue has no number of its own
 SHORT_SIDE = 1024  # pixels, where an aspect ratio is requested
 PICTURES = ("text-to-image", "image-to-image")
 ERROR_PAGE = "https://docs.fal.ai/errors#"
 
-Side = Annotated[int, Field(gt=0, le=LONGEST_SIDE)]
+Side = Annotated[int, Field(gt=0, le=14_142)]  # pixels; fal's schema of image_size
 
 
 class ImageSize(BaseModel):
@@ -59,7 +58,7 @@ class _PictureOptions(BaseModel):
 
     @field_validator("num_images")
     @classmethod
-    def _check_number(cls, number: int, info: ValidationInfo) -> int:
+    def _check_number(cls, number: int, info: ValidationInfo[int]) -> int:
         """Refuse more pictures than the model makes of one input."""
         if number > info.context:
             text = "Input should be less than or equal to {le}"

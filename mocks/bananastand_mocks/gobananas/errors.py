@@ -29,7 +29,6 @@ STATUSES = {
     "invalid": 400,
     "forbidden": 403,
     "not_found": 404,
-    "quota_exceeded": 429,
     "unknown_route": 404,
     "wrong_method": 405,
     "malformed_json": 400,
@@ -56,8 +55,6 @@ def render(problem: Problem, reset: float) -> ApiResponse:
     if status == 429:
         answer.headers["x-ratelimit-remaining"] = "0"
         answer.headers["x-ratelimit-reset"] = str(int(problem.details.get("reset", reset)))
-    if "allowed" in problem.details:
-        answer.headers["allow"] = ", ".join(problem.details["allowed"])
     return answer
 
 

@@ -44,11 +44,13 @@ class _TooManyParts(Exception):
 class _Parts:
     """Collects the first part of a name from the parser's callbacks."""
 
+    _is_wanted: bool
+
     def __init__(self, name: bytes) -> None:
         self.content: bytes | None = None
         self._name, self._count = name, 0
         self._header, self._value = bytearray(), bytearray()
-        self._is_wanted, self._data = False, bytearray()
+        self._data = bytearray()
 
     def callbacks(self) -> MultipartCallbacks:
         return {

@@ -66,8 +66,6 @@ def render(problem: Problem, call: ApiCall | None) -> ApiResponse:
         elif problem.condition == "invalid":
             text = problem.message
     answer = ApiResponse({"detail": text}, status)
-    if "allowed" in problem.details:
-        answer.headers["allow"] = ", ".join(problem.details["allowed"])
     return answer
 
 

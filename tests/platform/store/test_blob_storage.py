@@ -318,6 +318,10 @@ asyncio.run(main(*sys.argv[1:]))
     [
         ("/srv/blobs", "--blobs takes a URL, such as s3://bucket/folder or file:///srv/blobs"),
         ("file://srv/blobs", "three slashes and an absolute path"),
+        ("s3:/user:password@bucket/x", "--blobs takes a URL, such as .*, not bucket/x"),
+        ("file://user:password@host/x", "--blobs file://host/x: a folder's URL has three slashes"),
+        ("file:///a%00b", "NUL"),
+        ("bananas://user:a/password@host/x", r"--blobs bananas://host/x/.*: Protocol not known: bananas"),
         ("bananas://user:password@host/x", r"--blobs bananas://host/x/.*: Protocol not known: bananas"),
     ],
 )

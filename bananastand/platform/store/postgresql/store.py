@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 from sqlalchemy import URL, Connection, create_engine, event, func, make_url, select, text
 from sqlalchemy.dialects.postgresql import insert
@@ -36,7 +37,7 @@ from .mirror import Change, Mirror, replay
 from .schema import upgrade_schema
 from .session import Session, check_number
 
-__all__ = ["PostgresStore", "server_url"]
+__all__ = ["PostgresStore", "connection_parameters", "server_url"]
 
 log = logging.getLogger("bananastand.platform")
 
@@ -309,11 +310,21 @@ def server_url(url: str) -> URL:
         raise Refused("PostgreSQL needs a driver: pip install 'bananastand[postgresql]'")
     try:
         address = make_url(url)
-    except ArgumentError:
-        raise Refused("the database must be a URL such as postgresql://user@host/name") from None
+    except (ArgumentError, ValueError):
+        raise Refused(
+            "the database must be a URL such as postgresql://user@host/name; in a password, write / as %2F and @ as %40"
+        ) from None
+    if "\0" in unquote(url) or (address.port is not None and address.port > 65_535):
+        raise Refused("the database's URL has a NUL character or a port above 65535")
     if address.drivername not in ("postgresql", "postgres"):
         raise Refused(f"the database must be a URL that begins with postgresql://, not {address.drivername}://")
     return address.set(drivername="postgresql+psycopg")
+
+
+def connection_parameters(url: str) -> dict[str, Any]:
+    """Return a database's URL as the driver's own parameters, the password among them. Raises Refused."""
+    address = server_url(url)
+    return dict(address.get_dialect()().create_connect_args(address)[1])
 
 
 def _options(url: URL, application_name: str = "bananastand") -> dict[str, Any]:
