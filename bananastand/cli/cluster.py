@@ -84,9 +84,8 @@ def _init(
     typer.echo(f"2. On each other machine:    pip install 'bananastand[cluster]=={_version()}'")
     typer.echo(f"                             {command}")
     typer.echo("3. See them:                 bananastand nodes\n")
-    ports = (ray_port, first_port, first_port + 1)
-    typer.echo(f"{port_notice(map(str, ports))}.")
-    typer.echo(f"They need those, {first_port + 10} to {first_port + PORTS - 1}, {join_port} and the relay's (8753).\n")
+    workers = f"{first_port + 10} to {first_port + PORTS - 1}"
+    typer.echo(f"{port_notice((str(ray_port), str(first_port), str(first_port + 1), workers))}.\n")
     typer.echo(f"The token is valid for {hours:g} hours; `bananastand cluster token` prints another.")
     return None
 

@@ -11,6 +11,8 @@ import pytest
 
 from bananastand.cluster.cluster_nodes import ClusterNodes
 from bananastand.cluster.credentials import Identity, cluster_folder
+from bananastand.cluster.head import load_options
+from bananastand.cluster.ray_process import PORTS, wide_ports
 from bananastand.platform.platform import Platform
 from bananastand.platform.settings import Settings
 from cut_network import CutNetwork
@@ -81,8 +83,8 @@ async def test_calls_of_a_node_that_is_cut_off_run_elsewhere_and_the_node_comes_
         await until(lambda: usable() == {"node-2", "node-3"}, START_TIMEOUT)
         await until(lambda: used() == {"node-2", "node-3"}, 60)
         assert not left & set(cluster.nodes["node-2"].replicas(platform.identity.id))
-        from bananastand.cluster.ray_process import wide_ports
 
-        print({name: wide_ports(node.folder) for name, node in cluster.nodes.items()})
+        first = load_options(cluster.data).first_port + 2 * PORTS
+        assert set(wide_ports(cluster.nodes["node-3"].folder)) <= set(range(first, first + PORTS))  # workers have some
     finally:
         await platform.close(2.0)
