@@ -56,20 +56,26 @@ async def join(
     with suppress(CredentialsError):
         own = Identity.load(folder)
     name = name or (own.name if own is not None else machine_name())
-    if own is not None and own.name == name:
-        token = None  # it comes again with its key
+    has_key = own is not None and own.name == name
 
     def enrolled() -> tuple[Identity, NodeOptions]:
         try:
             address = options.address or own_address(host)
         except OSError as error:
             raise Unreachable(f"there is no way to {host}: {error}") from None
-        return enrol(folder, host, port, name=name, token=token, address=address, say=say), replace(
-            options, address=address
-        )
+        own_options = replace(options, address=address)
+        if has_key:
+            try:
+                return enrol(folder, host, port, name=name, address=address, say=say), own_options
+            except Unreachable:
+                raise
+            except CredentialsError:  # it was forgotten, or the cluster was replaced: a new token lets it in again
+                if token is None:
+                    raise
+        return enrol(folder, host, port, name=name, token=token, address=address, say=say), own_options
 
     identity, own_options = await _reached(enrolled, say)
-    token = None  # from here on it has a key of its own
+    has_key, token = True, None  # from here on it has a key of its own
     await RayProcess(identity, own_options, say).run(lambda: _reached(enrolled, say))
 
 

@@ -38,6 +38,7 @@ PLACE_TIMEOUT = 30.0  # seconds for room that the platform has reckoned with
 GPU_TIMEOUT = 60.0  # seconds to learn the numbers of the GPUs
 SILENCE = 12.0  # seconds without a word of a keeper after which its node counts as frozen
 OPEN_TIMEOUT = 60.0  # seconds for a keeper to begin its work, with a sweep of what an earlier one left
+BATCH = 500  # events that are sent to the platform at once, which does nothing else meanwhile
 RETRY, MAX_RETRY = 0.5, 15.0  # seconds until a lost keeper is started again
 MAX_PENDING = 4  # placement groups that show an autoscaler what is wanted
 
@@ -229,9 +230,9 @@ class RayNodes:
             for event in events:
                 if event["kind"] == "look":
                     node.warm = event["warm"]
-            if events:
-                self._send("events", node=node.id, events=events)
-            await self._drain()
+            for at in range(0, len(events), BATCH):
+                self._send("events", node=node.id, events=events[at : at + BATCH])
+                await self._drain()
 
     # Replicas
 

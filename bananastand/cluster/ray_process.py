@@ -47,6 +47,7 @@ FIRST_PORT = 8790
 PORTS = 110  # of a node, from its first: Ray's node manager, object manager and, from the eleventh, its workers
 STARTED = "Ray runtime started."
 HEAD_LOST = "Failed to connect to GCS"
+ENDED = re.compile(r"END (\w+)\.out tail \(exit code\(s\)=(-?\d+)")
 POLL = 0.1  # seconds between two looks at Ray's output while it starts
 START_TIMEOUT = 120.0  # seconds until Ray must have started
 STOP_TIMEOUT = 15.0
@@ -230,7 +231,7 @@ def explain_end(status: int, log: str) -> str:
     """Return why Ray has ended, in words, from what it has printed."""
     if HEAD_LOST in log:
         return "it has lost the head"
-    if ended := re.search(r"^\s+(\w+) \[exit code=(-?\d+)\]", log, re.MULTILINE):
+    if ended := ENDED.search(log):
         return f"its {ended[1]} has ended with status {ended[2]}"
     reasons = [line for line in log.splitlines() if not NOISE.match(line) and STARTED not in line]
     return f"Ray has ended with status {status}" + (f" ({reasons[-1].strip()[:300]})" if reasons else "")

@@ -73,6 +73,14 @@ def test_an_empty_window_has_no_bucket(native: InProcess) -> None:
     assert (answer["time_series"], answer["summary"]) == ([], [])
 
 
+def test_a_summary_counts_from_the_first_bucket_on(native: InProcess) -> None:
+    count(native.world, FLUX, Tally(requests=1, quantity=1.0))
+    native.world.clock.advance(3600)
+    query = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-01T00:30:00Z", "expand": "summary"}
+    (row,) = native("GET", USAGE, params=query).json()["summary"]
+    assert row["quantity"] == 1
+
+
 def test_a_window_holds_its_first_moment_and_not_its_last(native: InProcess) -> None:
     count(native.world, FLUX)
     native.world.clock.advance(3600)

@@ -25,7 +25,9 @@ from bananastand.cluster.credentials import (
     server_context,
 )
 from bananastand.cluster.enrolment import EnrolmentServer, Unreachable, enrol
+from bananastand.cluster.join import join
 from bananastand.cluster.prerequisites import check_versions, member_versions
+from bananastand.cluster.ray_process import NodeOptions
 from bananastand.cluster.registry import Registry
 from servers import free_port
 
@@ -148,6 +150,40 @@ async def test_the_name_of_a_member_is_not_given_to_another_machine(tmp_path: Pa
         await machine.join(tmp_path / "second", token)
         with pytest.raises(CredentialsError, match="not one of this cluster"):  # the first has been forgotten
             await machine.join(tmp_path / "node", None)
+
+
+class NoRay:
+    """Stands in for Ray's process, which ends at once."""
+
+    def __init__(self, *arguments: Any) -> None:
+        pass
+
+    async def run(self, renew: Any) -> None:
+        pass
+
+
+async def test_a_new_token_lets_a_forgotten_machine_in_and_one_whose_cluster_was_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bananastand.cluster.join.RayProcess", NoRay)
+    folder, options = tmp_path / "node", NodeOptions("127.0.0.1")
+
+    async def joined(machine: FirstMachine, token: str | None) -> str:
+        await join(folder, "127.0.0.1", machine.port, options, lambda line: None, name="gpu-1", token=token)
+        return Identity.load(folder).cluster.id
+
+    async with first_machine(tmp_path / "first") as machine:
+        await joined(machine, machine.registry.create_token("node", 60))
+        await joined(machine, "used.up@sha256:00")  # its key counts, as where a service has an old token
+        machine.registry.forget("gpu-1")
+        with pytest.raises(CredentialsError, match="not one of this cluster"):
+            await joined(machine, None)
+        assert await joined(machine, machine.registry.create_token("node", 60)) == "c0ffee"
+    async with first_machine(tmp_path / "second") as other:
+        with pytest.raises(CredentialsError, match="is not the first machine of this cluster"):
+            await joined(other, None)
+        await joined(other, other.registry.create_token("node", 60))
+        assert [*other.registry.members()] == ["gpu-1"]
 
 
 async def test_a_machine_reinstalled_at_the_same_address_takes_its_own_place(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_a_node_whose_raylet_dies_joins_again(cluster: JoinedCluster) -> None:
     until(lambda: first not in node.pids("/raylet/raylet") and not node.is_up, 30, "the loss")
     until(lambda: node.is_up, START_TIMEOUT, f"another start: {node.log}")
 
-    assert "node node-2 lost: its raylet has ended with status -9; starts again in 1 s" in node.log
+    assert "node node-2 lost: its raylet has ended with status -9; starts again in " in node.log
     assert connect(cluster).stdout.split() == ["head", "node-2"]
 
 

@@ -205,8 +205,8 @@ def test_rays_folder_is_short_and_lies_in_a_private_one(node: Identity, monkeypa
     ("log", "reason"),
     [
         ("12:00 E Failed to connect to GCS within 8 seconds.\n  raylet [exit code=1]\n", "it has lost the head"),
-        ("Some Ray subprocesses exited:\n  gcs_server [exit code=-9]\n\nRemaining ones will be killed.",
-         "its gcs_server has ended with status -9"),
+        ("19:01:54 ERR -- END raylet.out tail (exit code(s)=-9 (signal 9)) ---\nRemaining ones will be killed.",
+         "its raylet has ended with status -9"),
         ("Ray runtime started.\n", "Ray has ended with status 7"),
         ("ConnectionError: no way\n", "Ray has ended with status 7 (ConnectionError: no way)"),
     ],
