@@ -31,8 +31,9 @@ def nodes_of(cluster: str | None, data: Path, console: Console) -> Generator[Mak
         yield LocalMachine
         return
     try:
-        from bananastand.cluster.credentials import CredentialsError
+        from bananastand.cluster.credentials import CredentialsError, cluster_folder
         from bananastand.cluster.head import ensure_head, is_first_machine
+        from bananastand.cluster.ray_process import port_notice, wide_ports
         from bananastand.cluster.start import cluster_nodes
     except ImportError as error:
         advice = "pip install 'bananastand[cluster]'"
@@ -44,6 +45,8 @@ def nodes_of(cluster: str | None, data: Path, console: Console) -> Generator[Mak
         head = ensure_head(data)
     except CredentialsError as error:
         raise Refused(str(error)) from None
+    if head is not None and (ports := wide_ports(cluster_folder(data) / "head")):
+        console.print(port_notice(map(str, ports)), markup=False)
     try:
         yield make_nodes
     finally:

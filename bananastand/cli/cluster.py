@@ -59,7 +59,7 @@ def _init(
     """
     from bananastand.cluster.credentials import CredentialsError
     from bananastand.cluster.head import init_cluster
-    from bananastand.cluster.ray_process import NodeOptions
+    from bananastand.cluster.ray_process import PORTS, NodeOptions, port_notice
 
     folder = _data(data)
     options = NodeOptions(
@@ -84,6 +84,8 @@ def _init(
     typer.echo(f"2. On each other machine:    pip install 'bananastand[cluster]=={_version()}'")
     typer.echo(f"                             {command}")
     typer.echo("3. See them:                 bananastand nodes\n")
+    workers = f"{first_port + 10} to {first_port + PORTS - 1}"
+    typer.echo(f"{port_notice((str(ray_port), str(first_port), str(first_port + 1), workers))}.\n")
     typer.echo(f"The token is valid for {hours:g} hours; `bananastand cluster token` prints another.")
     return None
 

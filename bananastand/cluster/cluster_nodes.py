@@ -13,6 +13,7 @@ from typing import Any
 from bananastand.platform.errors import Conflict, NodeLost, NotFound, ReplicaFailed
 from bananastand.platform.launch import Launch
 from bananastand.platform.nodes import NodeState, ReplicaOrder, Resources, RunningReplica
+from bananastand.platform.replicas.start_command import fixed_port
 from bananastand.platform.settings import Settings
 from bananastand.platform.store.private_files import make_folder, open_private
 
@@ -132,13 +133,19 @@ class ClusterNodes:
         return f"a replica needs {' '.join(needs) or 'a processor'}, and no node has that: {has}"
 
     def why_single(self, launch: Launch) -> str | None:
-        """Return why two replicas of a launch cannot run at the same time: each node judges for itself."""
-        return None
+        """Return why no further replica of a launch can run: a node that cannot move ports takes one of each port."""
+        port = fixed_port(launch)
+        nodes = [node for node in self._nodes.values() if node.is_open]
+        if not nodes or any(self._has_port(node, port) for node in nodes):
+            return None
+        names = ", ".join(sorted(node.name for node in nodes))
+        return f"the app fixes port {port}, which is taken on {names}: ports cannot be moved ({nodes[0].port_problem})"
 
     def reserve(self, order: ReplicaOrder) -> bool:
         """Reserve what an order needs on the best node; returns False where there is no room now."""
         amounts = amounts_of(order.resources, self._nodes.values())
-        usable = list(self._usable(order.resources, order.deployment))
+        port = fixed_port(order.launch)
+        usable = [node for node in self._usable(order.resources, order.deployment) if self._has_port(node, port)]
         node = choose(usable, amounts, self._reserved.values(), order.deployment)
         if node is not None:
             reservation = Reservation(node.id, order.deployment, amounts)
@@ -146,6 +153,7 @@ class ClusterNodes:
             reservation = shared
         else:
             return False
+        reservation.port = port
         self._reserved[order.replica], self._resources[order.replica] = reservation, order.resources
         return True
 
@@ -251,9 +259,23 @@ class ClusterNodes:
                 yield node
 
     def _excluded(self, order: ReplicaOrder) -> list[str]:
-        """Return the ids of the nodes that must not get an order's replica."""
-        usable = {node.id for node in self._usable(order.resources, order.deployment)}
-        return sorted(self._nodes.keys() - usable)
+        """Return the ids of the nodes that must not get an order's replica.
+
+        A node that cannot move ports gets a fixed one only if it was chosen: others may be given to the next order.
+        """
+        reservation, usable = self._reserved[order.replica], self._usable(order.resources, order.deployment)
+        allowed = {
+            node.id
+            for node in usable
+            if node.id == reservation.node or reservation.port is None or node.port_problem is None
+        }
+        return sorted(self._nodes.keys() - allowed)
+
+    def _has_port(self, node: Node, port: int | None) -> bool:
+        """Whether a further replica that fixes a port can run on a node."""
+        if port is None or node.port_problem is None:
+            return True
+        return all(entry.node != node.id or entry.port != port for entry in self._reserved.values())
 
     def _problem_of(self, node: Node) -> str | None:
         return node.problem or self._rests(node, "") or (None if node.is_open else "its keeper starts")

@@ -132,6 +132,7 @@ class Identity:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(self.ray_token),
             "RAY_USAGE_STATS_ENABLED": "0",
+            "AUTOSCALER_METRIC_PORT": "-1",  # no port: the head would serve figures to every network, without TLS
             # A frozen node is noticed after 9 s instead of 64 s.
             "RAY_health_check_period_ms": "1000",
             "RAY_health_check_timeout_ms": "2000",

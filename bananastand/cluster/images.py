@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import uuid
 from collections.abc import AsyncIterable
@@ -99,10 +100,19 @@ async def _inspect(engine: str, name: str) -> dict[str, Any] | None:
     try:
         about: Any = json.loads(text)
         about = about if isinstance(about, dict) else about[0]
-        id, digests = about.get("Id") or about["FromImageID"], list(about.get("RepoDigests") or ())
+        id = about.get("Id") or about["FromImageID"]
+        digests = _buildah_digests(about, name) if engine == "buildah" else list(about.get("RepoDigests") or ())
     except (ValueError, KeyError, IndexError, TypeError):
         return None
     return {"id": str(id).removeprefix("sha256:"), "digests": digests} if status == 0 else None
+
+
+def _buildah_digests(about: dict[str, Any], name: str) -> list[str]:
+    """Return the digest of an image's manifest, which is its registry's where the image was pulled from one."""
+    if name.startswith("localhost/") or not about.get("FromImageDigest"):
+        return []
+    repository = re.sub(r":[\w.-]+$", "", name.partition("@")[0])
+    return [f"{repository}@{about['FromImageDigest']}"]
 
 
 def _last(text: str) -> str:

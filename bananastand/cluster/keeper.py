@@ -23,8 +23,10 @@ from bananastand.platform.gpus import list_models
 from bananastand.platform.nodes import Forwarder
 from bananastand.platform.replicas.local_machine import LocalMachine
 from bananastand.platform.replicas.local_replica import LocalReplica
+from bananastand.platform.replicas.moved_ports import redirection_problem
 from bananastand.platform.replicas.orphans import end_orphans
 from bananastand.platform.replicas.process import with_descendants
+from bananastand.platform.replicas.reaper import start_reaper
 from bananastand.platform.replicas.start_command import PLATFORM_VARIABLE
 from bananastand.platform.settings import Settings, default_data
 from bananastand.platform.store.pack_cache import HeldPack
@@ -33,7 +35,6 @@ from bananastand.platform.store.private_files import UMASK
 from .credentials import FOLDER_VARIABLE, Identity, check_role, server_context
 from .images import EngineMissing
 from .node_files import NodeFiles, NodeUnfit
-from .reaper import start_reaper
 from .relay import Relay
 from .versions import own_versions
 from .wire import order_from_message
@@ -93,7 +94,8 @@ class Keeper:
                 TLS), and settings that replicas here have as at home.
 
         Returns:
-            The relay's port, the name in its certificate, labels, the memory of a GPU, and sentences for the start.
+            The relay's port, the name in its certificate, labels, the memory of a GPU, why ports cannot be moved here,
+            and sentences for the start.
         """
         os.umask(UMASK)
         mark = f"{options['platform']}@{options['address']}"
@@ -124,6 +126,7 @@ class Keeper:
             "certificate": identity.name if identity is not None else "",
             "labels": dict(self._machine.states()[0].labels),
             "gpu_memory_gb": min((model.memory_gb for model in models.values()), default=None),
+            "port_problem": await asyncio.to_thread(redirection_problem),
             "messages": messages,
         }
 

@@ -45,6 +45,7 @@ class Reservation:
         amounts: What it takes.
         gpus: The numbers of its GPUs, once they are known.
         is_shared: Whether its GPUs are others' already, so that it takes none from Ray.
+        port: The port that it takes of a node that cannot move ports.
     """
 
     node: str
@@ -52,6 +53,7 @@ class Reservation:
     amounts: Amounts
     gpus: tuple[str, ...] = ()
     is_shared: bool = False
+    port: int | None = None
 
 
 @dataclass(slots=True)
@@ -66,6 +68,7 @@ class Node:
         warm: The versions with a fork server there.
         seen: Seconds since it was heard of.
         problem: Why it cannot be used.
+        port_problem: Why ports cannot be moved there.
     """
 
     id: str
@@ -83,6 +86,7 @@ class Node:
     warm: Collection[str] = ()
     seen: float = 0.0
     problem: str | None = None
+    port_problem: str | None = None
     unpacked: set[str] = field(default_factory=set[str])
 
 

@@ -137,6 +137,7 @@ class RayNodes:
                 "gpus": node.resources.get("GPU", 0.0),
                 "memory_mb": int(node.resources.get("memory", 0.0) / 2**20),
                 "gpu_memory_gb": node.facts.get("gpu_memory_gb"),
+                "port_problem": node.facts.get("port_problem"),
                 "relay": node.facts.get("relay"),
                 "certificate": node.facts.get("certificate"),
                 "is_open": node.is_open.is_set(),

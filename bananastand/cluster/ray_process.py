@@ -12,16 +12,18 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from bananastand.platform.environment import may_be_secret
+from bananastand.platform.replicas.reaper import find_marked
 from bananastand.platform.store.private_files import make_folder, open_private
 
 from .credentials import FOLDER_VARIABLE, Identity
-from .reaper import find_marked
 
 __all__ = [
     "FIRST_PORT",
@@ -33,10 +35,12 @@ __all__ = [
     "inherited_environment",
     "make_ray_folder",
     "own_address",
+    "port_notice",
     "ray_folder",
     "remove_old_sessions",
     "start_command",
     "taken_port",
+    "wide_ports",
 ]
 
 FIRST_PORT = 8790
@@ -53,6 +57,7 @@ STEADY = 60.0  # seconds after which a node counts as steady, and its next back-
 OBJECT_STORE_MB = 1024
 MAX_SOCKET_FOLDER = 40  # characters: the path of a Unix socket below it has at most 107
 ADDRESSES = ("BANANASTAND_DATABASE", "BANANASTAND_BLOBS")  # may have a password, and no node needs them
+WIDE = ("::", "0.0.0.0")
 NOISE = re.compile(r"^[\d-]+ [\d:,]+\s+(INFO|SUCC)|^\s*$")
 
 
@@ -196,6 +201,8 @@ class RayProcess:
             if not ending.done():
                 self._on_change(True)
                 self._say(f"node {self.identity.name} {self._description()} after {time.monotonic() - begun:.1f} s")
+                if ports := await asyncio.to_thread(wide_ports, self.identity.folder):
+                    self._say(port_notice(map(str, ports)))
             status = await asyncio.shield(ending)
         finally:
             self._on_change(False)
@@ -247,6 +254,30 @@ def taken_port(first: int) -> int | None:
             except OSError:
                 return port
     return None
+
+
+def wide_ports(folder: Path) -> list[int]:
+    """Return the ports on which a node's processes listen on all addresses of the machine; blocks for milliseconds.
+
+    Args:
+        folder: Of the node's credentials.
+    """
+    ports = set[int]()
+    for pid in find_marked(f"{FOLDER_VARIABLE}={folder}".encode()):
+        with suppress(psutil.Error):
+            sockets = psutil.Process(pid).net_connections("tcp")
+            ports |= {
+                found.laddr.port for found in sockets if found.status == psutil.CONN_LISTEN and found.laddr.ip in WIDE
+            }
+    return sorted(ports)
+
+
+def port_notice(ports: Iterable[str]) -> str:
+    """Say that ports are open to every network of this machine, and what to do."""
+    return (
+        f"Ray listens on all addresses of this machine, on ports {', '.join(ports)}: have a firewall close them to all "
+        "but the cluster's machines"
+    )
 
 
 def remove_old_sessions(folder: Path) -> None:

@@ -30,7 +30,9 @@ from .replicas.client import Headers
 from .replicas.local_machine import LocalMachine
 from .replicas.orphans import end_orphans
 from .replicas.pool import Pool
+from .replicas.reaper import start_reaper, stop_reaper
 from .replicas.replica import Replica
+from .replicas.start_command import PLATFORM_VARIABLE
 from .scheduling.dispatcher import Dispatcher
 from .scheduling.pending_call import PendingCall, Session
 from .scheduling.scaling_loop import ScalingLoop
@@ -122,6 +124,7 @@ class Platform:
         self.projects.on_change.append(lambda project, exists: self._notify_scaling(project.id))
         self._tasks: list[asyncio.Task[None]] = []
         self._is_finished = False
+        self._reaper: int | None = None
         self.fronts: Callable[[], Awaitable[Sequence[FrontRow]]] | None = None
         self._background = TaskSet()
 
@@ -133,6 +136,7 @@ class Platform:
         """
         await self.blobs.check()
         messages = await asyncio.to_thread(end_orphans, self.identity.id)
+        self._reaper = await asyncio.to_thread(start_reaper, f"{PLATFORM_VARIABLE}={self.identity.id}")
         messages += await self.pool.nodes.open()
         if (earlier := self.identity.moved_from) is not None:
             await asyncio.to_thread(relocate, self.store, self.settings.data, earlier)
@@ -188,6 +192,8 @@ class Platform:
         with suppress(StoreError):  # it is logged what is not written
             await self.store.finish()
         close_store(self.settings, self.store)
+        if self._reaper is not None:
+            stop_reaper(self._reaper)
         os.close(self._lock)
 
     def deploy(

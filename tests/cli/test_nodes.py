@@ -119,6 +119,9 @@ def test_init_prints_the_steps_and_keeps_its_secrets_private(bananastand: Run, t
     command = re.search(r"bananastand join 10\.0\.0\.1:8752 --token \w{6}\.\w{32}@sha256:\w{64}", out)
     assert command is not None
     assert "bananastand up --cluster auto" in out
+    assert (
+        "Ray listens on all addresses of this machine, on ports 6379, 8790, 8791, 8800 to 8899: have a firewall" in out
+    )
     folder = tmp_path / "data" / "cluster"
     paths = [folder, *folder.rglob("*")]
     assert [path for path in paths if stat.S_IMODE(path.stat().st_mode) & 0o077] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def node(id: str, *, gpus: float = 2, **fields: Any) -> dict[str, Any]:
 
 
 def order_of(replica: str, deployment: str = "v1", **fields: Any) -> ReplicaOrder:
-    return ReplicaOrder(replica, "project", deployment, LAUNCH, **fields)
+    return ReplicaOrder(replica, "project", deployment, fields.pop("launch", LAUNCH), **fields)
 
 
 def place(bench: Bench, replica: str, deployment: str = "v1", **fields: Any) -> str | None:
@@ -181,6 +182,30 @@ async def test_excluded_nodes_are_named_to_ray(bench: Bench) -> None:
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert [message["kind"] for message in bench.bridge.sent[-2:]] == ["cancel", "clean_up"]
+
+
+async def test_nodes_that_cannot_move_ports_get_one_replica_of_each_fixed_port(bench: Bench) -> None:
+    fixed = dataclasses.replace(LAUNCH, port=8000)
+    bench.report(node("1", gpus=4, port_problem="no seccomp"), node("2", gpus=4, port_problem="no seccomp"))
+
+    starting = [bench.start(f"r{number}", launch=fixed) for number in range(2)]
+    await until(lambda: len(bench.bridge.of_kind("start")) == 2)
+
+    starts = [(start["target"], start["excluded"]) for start in bench.bridge.of_kind("start")]
+    assert starts == [("1", ["2"]), ("2", ["1"])]  # also where Ray has no room on the target
+    assert place(bench, "r3", launch=fixed) is None
+    assert place(bench, "r4", launch=dataclasses.replace(LAUNCH, port=8001)) is not None
+    assert place(bench, "r5") is not None
+    assert str(bench.nodes.why_single(fixed)).startswith("the app fixes port 8000, which is taken on node-1, node-2: ")
+    assert bench.nodes.why_single(LAUNCH) is None
+    for task in starting:
+        task.cancel()
+    await asyncio.wait(starting)
+    bench.nodes.release("r1")
+    assert bench.nodes.why_single(fixed) is None
+    assert place(bench, "r6", launch=fixed) == "2"
+    bench.report(node("1", gpus=4), node("2", gpus=4, port_problem="no seccomp"))
+    assert [place(bench, f"s{number}", launch=fixed) for number in range(2)] == ["1", "1"]
 
 
 async def test_the_first_replica_of_a_version_may_share_a_gpu(bench: Bench) -> None:

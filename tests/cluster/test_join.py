@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from bananastand.cluster.credentials import FOLDER_VARIABLE, Identity, cluster_folder
-from bananastand.cluster.reaper import find_marked
+from bananastand.cluster.head import load_options
+from bananastand.cluster.ray_process import PORTS, port_notice, wide_ports
 from bananastand.cluster.registry import Registry
+from bananastand.platform.replicas.reaper import find_marked
 from faults import send, until
 from joined_cluster import START_TIMEOUT, JoinedCluster, wait_for_a_raylet
 from paths import PATHS
@@ -55,6 +57,14 @@ def test_the_front_sees_the_head_and_the_node(cluster: JoinedCluster) -> None:
     done = connect(cluster)
 
     assert done.stdout.split() == ["head", "node-2"], done.stderr[-2000:]
+
+
+def test_each_port_that_ray_opens_to_every_network_is_said(cluster: JoinedCluster) -> None:
+    first = load_options(cluster.data).first_port
+    head, node = {cluster.cluster.ray_port, first, first + 1}, {first + PORTS, first + PORTS + 1}
+    for member, ports in ((cluster.head, sorted(head)), (cluster.nodes["node-2"], sorted(node))):
+        assert wide_ports(member.folder) == ports
+        assert port_notice(map(str, ports)) in member.log
 
 
 def test_ray_refuses_a_wrong_token(cluster: JoinedCluster, tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ from bananastand.cluster.build_files import BuildFiles
 from bananastand.cluster.environments import Recipe, find_environment, look_into, why_unequal
 from bananastand.cluster.keeper import Keeper, _listening_ports
 from bananastand.cluster.node_files import NodeFiles, NodeUnfit
-from bananastand.cluster.reaper import start_reaper
 from bananastand.cluster.relay_client import Door
 from bananastand.cluster.remote_replica import RemoteReplica
 from bananastand.cluster.versions import own_versions, version_problem
@@ -27,6 +26,7 @@ from bananastand.cluster.wire import order_from_message, order_message
 from bananastand.platform.errors import StoreFull
 from bananastand.platform.launch import Launch
 from bananastand.platform.nodes import ReplicaOrder, Resources
+from bananastand.platform.replicas.reaper import start_reaper
 from paths import SUPPORT
 from stands import until
 
@@ -267,6 +267,12 @@ async def test_a_start_that_was_given_up_meanwhile_leaves_nothing(
 
         assert (await starting).keys() == {"failed"}
         assert not [process for process in psutil.process_iter() if _has_mark(process, f"{tmp_path.name}@{ADDRESS}")]
+
+
+async def test_a_keeper_says_whether_its_node_can_move_ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bananastand.cluster.keeper.redirection_problem", lambda: "no seccomp")
+    async with keeper_in(tmp_path) as keeper:
+        assert keeper.facts["port_problem"] == "no seccomp"  # type: ignore[attr-defined]
 
 
 def _has_mark(process: psutil.Process, mark: str) -> bool:

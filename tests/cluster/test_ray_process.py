@@ -18,7 +18,7 @@ import pytest
 from bananastand.cluster import ray_process
 from bananastand.cluster.credentials import FOLDER_VARIABLE, Cluster, Identity, create_cluster
 from bananastand.cluster.ray_process import NodeOptions, RayProcess, start_command
-from bananastand.cluster.reaper import find_marked
+from bananastand.platform.replicas.reaper import find_marked
 from servers import free_port
 
 STARTS = "print('Ray runtime started.', flush=True); import time; time.sleep(600)"
@@ -116,6 +116,15 @@ async def test_a_start_that_fails_says_why_and_waits_longer_each_time(
     assert "Ray has ended with status 3 (Session name a does not match b)" in lines[0]
 
 
+async def test_ports_that_are_open_to_every_network_are_said(node: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    wide, narrow = free_port(), free_port()
+    listens = f"import socket; on = [socket.create_server(at) for at in (('', {wide}), ('127.0.0.1', {narrow}))]"
+    async with supervised(node, monkeypatch, f"{listens}; {STARTS}") as (lines, _):
+        await until(lambda: len(lines) == 2)
+
+    assert lines[1].startswith(f"Ray listens on all addresses of this machine, on ports {wide}: have a firewall")
+
+
 async def test_what_ray_leaves_ends_with_its_node(node: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
     async with supervised(node, monkeypatch, SPAWNS) as (_, changes):
         await until(lambda: changes == [True])
@@ -132,6 +141,7 @@ async def test_what_a_killed_supervisor_has_left_ends_at_the_next_start(
     orphan = await asyncio.create_subprocess_exec(
         sys.executable, "-S", "-c", "import time; time.sleep(600)", env=environment
     )
+    await until(lambda: processes_of(node) == [orphan.pid])
     async with supervised(node, monkeypatch, STARTS) as (_, changes):
         await until(lambda: changes == [True])
         assert await asyncio.wait_for(orphan.wait(), 10) == -signal.SIGKILL

@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import time
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,9 @@ from pathlib import Path
 import pytest
 
 import stands
+from bananastand.platform.replicas.moved_ports import redirection_problem
 from bananastand.platform.replicas.orphans import find_orphans
+from bananastand.platform.replicas.process import with_descendants
 from faults import Load, command_of, verify, wait_for_the_end
 from stands import Up
 
@@ -82,7 +85,7 @@ def test_what_was_acknowledged_survives_a_few_kills(tmp_path: Path, seed: int) -
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks into /proc")
-def test_what_a_build_had_started_ends_with_the_next_supervisor_and_the_build_begins_again(tmp_path: Path) -> None:
+def test_what_a_build_had_started_ends_with_the_supervisor_and_the_build_begins_again(tmp_path: Path) -> None:
     def pids(up: Up) -> list[int]:
         lines = [json.loads(line)["line"] for line in up.http.get(f"/stand/v1/builds/{build}/log").text.splitlines()]
         return [int(line.removeprefix("pid ")) for line in lines if line.startswith("pid ")]
@@ -92,13 +95,39 @@ def test_what_a_build_had_started_ends_with_the_next_supervisor_and_the_build_be
     wait_until(lambda: len(pids(up)) == 1)
     first = pids(up)[0]
     up.kill()
-    assert alive(first)
     with Up(tmp_path / "data") as up:
         wait_until(lambda: len(pids(up)) == 2)
         assert not alive(first)
         cancelled = up.http.post(f"/stand/v1/builds/{build}/cancel").json()
         assert cancelled["state"] == "cancelled"
         assert not alive(pids(up)[1])
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks into /proc")
+@pytest.mark.skipif(redirection_problem() is not None, reason="without moved ports, a daemon has no parent here")
+def test_a_killed_platform_leaves_nothing_that_it_has_started(tmp_path: Path) -> None:
+    mark, up = uuid.uuid4().hex, Up(tmp_path / "data")
+    assert up.deploy("worker", "potassium")["state"] == "live"
+    up.http.patch("/stand/v1/projects/worker", json={"min_replicas": 2, "max_replicas": 2}).raise_for_status()
+    assert up.deploy("server", "escapes", environment={"MARK": mark})["state"] == "live"
+    up.http.post("/stand/v1/projects/other/deploy", json={"source": "spawns"}).raise_for_status()
+
+    def started(word: str = "") -> set[int]:
+        """All that the platform has started, or those with a word in their command, and their descendants."""
+        roots = [pid for pid in find_orphans(up_id(up)) if word in command_of(pid)]
+        return {pid for root in roots for pid in with_descendants(root)}
+
+    def daemons() -> list[int]:
+        return [pid for pid in started() if mark in command_of(pid)]
+
+    wait_until(lambda: daemons() and len(started("--control")) >= 3 and len(started("--fork-server")) >= 2)
+    wait_until(lambda: started("time.sleep(600)"))
+    left = started()
+
+    up.kill()
+
+    wait_until(lambda: not any(map(alive, left)), 10)
+    assert not any(map(alive, started()))
 
 
 def alive(pid: int) -> bool:
@@ -108,8 +137,8 @@ def alive(pid: int) -> bool:
     return False
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 30
+def wait_until(holds: Callable[[], object], seconds: float = 30) -> None:
+    limit = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < limit
         time.sleep(0.05)

@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,8 +18,8 @@ import psutil
 from bananastand.cluster.credentials import FOLDER_VARIABLE, Cluster, cluster_folder
 from bananastand.cluster.head import init_cluster
 from bananastand.cluster.ray_process import PORTS, NodeOptions, taken_port
-from bananastand.cluster.reaper import find_marked
 from bananastand.cluster.registry import Registry
+from bananastand.platform.replicas.reaper import find_marked
 from bananastand.platform.replicas.start_command import PLATFORM_VARIABLE
 from faults import command_of, send, until
 from paths import PATHS
@@ -40,15 +40,17 @@ class JoinedNode:
         address: Its address.
         folder: With its credentials.
         arguments: Of the command that runs it.
+        prefix: Of that command.
     """
 
-    def __init__(self, name: str, address: str, folder: Path, arguments: list[str]) -> None:
-        self.name, self.address, self.folder, self._arguments = name, address, folder, arguments
+    def __init__(self, name: str, address: str, folder: Path, arguments: list[str], prefix: Sequence[str] = ()) -> None:
+        self.name, self.address, self.folder = name, address, folder
+        self._command = [*prefix, sys.executable, "-m", "bananastand", *arguments]
         self.start()
 
     def start(self) -> None:
         """Start its supervisor, or start it again."""
-        self.supervisor = Process([sys.executable, "-m", "bananastand", *self._arguments], PYTHONPATH=PATHS)
+        self.supervisor = Process(self._command, PYTHONPATH=PATHS)
 
     @property
     def log(self) -> str:
@@ -97,12 +99,24 @@ class JoinedCluster:
         cpus: Of each node; one replica takes one.
         nodes: How many.
         label: Of each node.
+        address: Of a machine with the number in the braces; the head is the first.
+        prefixes: Of the commands that run a node, by its number.
     """
 
-    def __init__(self, data: Path, folder: Path, *, cpus: int = 2, nodes: int = 2, label: str = "of=tests") -> None:
+    def __init__(
+        self,
+        data: Path,
+        folder: Path,
+        *,
+        cpus: int = 2,
+        nodes: int = 2,
+        label: str = "of=tests",
+        address: str = ADDRESS,
+        prefixes: Mapping[int, Sequence[str]] | None = None,
+    ) -> None:
         self.data, self.folder = data, folder
         base, join_port = free_ports(nodes + 1), free_port()
-        first = NodeOptions(ADDRESS.format(1), cpus=0, gpus=0, first_port=base, object_store_mb=OBJECT_STORE_MB)
+        first = NodeOptions(address.format(1), cpus=0, gpus=0, first_port=base, object_store_mb=OBJECT_STORE_MB)
         ports = {"ray_port": free_port(), "enrolment_port": join_port}
         self.cluster: Cluster = init_cluster(data, first, **ports)
         token = Registry(cluster_folder(data)).create_token("node", 24 * 3600)
@@ -112,12 +126,14 @@ class JoinedCluster:
         self.nodes = dict[str, JoinedNode]()
         for number in range(2, 2 + nodes):
             name, place = f"node-{number}", folder / f"n{number}"
-            values = {"token": token, "name": name, "cpus": cpus, "gpus": 0, "address": ADDRESS.format(number),
+            values = {"token": token, "name": name, "cpus": cpus, "gpus": 0, "address": address.format(number),
                       "folder": place, "first-port": base + (number - 1) * PORTS, "label": label,
                       "object-store": OBJECT_STORE_MB}  # fmt: skip
             arguments = ["join", f"{first.address}:{join_port}"]
             arguments += [word for option, value in values.items() for word in (f"--{option}", str(value))]
-            self.nodes[name] = JoinedNode(name, ADDRESS.format(number), place, arguments)
+            self.nodes[name] = JoinedNode(
+                name, address.format(number), place, arguments, (prefixes or {}).get(number, ())
+            )
 
     def wait(self) -> None:
         """Wait until all nodes have joined."""

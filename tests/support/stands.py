@@ -24,6 +24,17 @@ from paths import PATHS, SUPPORT
 from servers import PlatformProcess, free_port, limited
 
 APP = SUPPORT / "replica_app.py"
+# A daemon, by the book: another session, no parent, and nothing of the environment. Then the small app.
+ESCAPES = """
+import os, sys
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.execve(sys.executable, [sys.executable, "-c", "import time; time.sleep(600)", os.environ["MARK"]], {})
+    os._exit(0)
+os.wait()
+os.execv(sys.executable, [sys.executable, "-S", sys.argv[1]])
+"""
 DATABASE: str | None = None  # of the platforms of a test; the fixture `database` sets it
 QUICK = {"backoff": 0.05, "scale_wait": 0.2, "start_timeout": 20.0, "stop_grace": 3.0}
 
@@ -58,6 +69,8 @@ async def build(order: BuildRequest) -> Launch:
     if order.source == "template":
         command = ("python3", "-u", "first_template.py")
         return Launch("process", command, str(SUPPORT), python=sys.executable, port=8000)
+    if order.source == "escapes":
+        return Launch("process", (sys.executable, "-c", ESCAPES, str(APP)), str(SUPPORT), dict(order.environment))
     if order.source == "refuses":
         return Launch("process", (sys.executable, "-S", str(SUPPORT / "refusing_app.py")), str(SUPPORT))
     if order.source == "serves":

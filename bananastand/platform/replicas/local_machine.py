@@ -22,7 +22,7 @@ from .gpu_shares import GpuShares
 from .isolation import make_isolation_policy
 from .local_replica import LocalReplica, clean_up
 from .moved_ports import redirection_problem
-from .start_command import StartCommand, is_limited_to_one_replica, make_start_command
+from .start_command import StartCommand, fixed_port, make_start_command
 
 __all__ = ["LocalMachine"]
 
@@ -86,9 +86,8 @@ class LocalMachine:
 
     def why_single(self, launch: Launch) -> str | None:
         """Return why two replicas of a launch cannot run at the same time, in words; None where they can."""
-        if not is_limited_to_one_replica(launch):
-            return None
-        return f"the app fixes port {launch.port}, and ports cannot be moved here ({redirection_problem()})"
+        problem = redirection_problem() if fixed_port(launch) is not None else None
+        return f"the app fixes port {launch.port}, and ports cannot be moved here ({problem})" if problem else None
 
     def reserve(self, order: ReplicaOrder) -> bool:
         """Reserve the GPUs of an order; returns False where there is no room now."""

@@ -7,9 +7,7 @@ data directory, so whatever carries the id when one starts is an orphan.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -19,12 +17,12 @@ from pathlib import Path
 import psutil
 
 from .process import with_descendants
+from .reaper import end_reapers, remove_containers
 from .start_command import PLATFORM_VARIABLE, REPLICA_VARIABLE, StartCommand
 
 __all__ = ["end_orphans", "end_stragglers", "find_orphans"]
 
 KILL_TIMEOUT = 5.0  # seconds for killed processes to be gone
-ENGINES = ("docker", "podman")
 
 
 def end_orphans(platform: str) -> list[str]:
@@ -36,6 +34,7 @@ def end_orphans(platform: str) -> list[str]:
     Returns:
         What was ended, a sentence each.
     """
+    end_reapers(f"{PLATFORM_VARIABLE}={platform}")
     reports, killed = list[str](), set[int]()
     left = {pid for orphan in find_orphans(platform) for pid in with_descendants(orphan)}
     for pid in left:
@@ -50,7 +49,7 @@ def end_orphans(platform: str) -> list[str]:
         deadline = time.monotonic() + KILL_TIMEOUT
         while time.monotonic() < deadline and killed & set(find_orphans(platform)):
             time.sleep(0.01)
-    return [*reports, *_remove_containers(platform)]
+    return [*reports, *remove_containers(platform)]
 
 
 def end_stragglers(command: StartCommand) -> None:
@@ -84,19 +83,3 @@ def _environment(process: psutil.Process) -> list[bytes]:
     if sys.platform == "linux":
         return Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
     return [os.fsencode(f"{name}={value}") for name, value in process.environ().items()]
-
-
-def _remove_containers(platform: str) -> list[str]:
-    """Remove containers, which outlive their client. Those of buildah are processes, and only their files are left."""
-    reports = list[str]()
-    for engine in filter(shutil.which, ENGINES):
-        with suppress(OSError, subprocess.TimeoutExpired):
-            containers = _output(engine, "ps", "--all", "--quiet", "--filter", f"label=bananastand={platform}").split()
-            if containers:
-                _output(engine, "rm", "--force", *containers)
-                reports.append(f"removed {len(containers)} containers of {engine} that a killed supervisor had left")
-    return reports
-
-
-def _output(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False).stdout

@@ -29,8 +29,8 @@ __all__ = [
     "PLATFORM_VARIABLE",
     "REPLICA_VARIABLE",
     "StartCommand",
+    "fixed_port",
     "image_tag",
-    "is_limited_to_one_replica",
     "make_start_command",
     "remove_image_command",
     "runs_in_worker",
@@ -213,13 +213,11 @@ def image_tag(folder: Path) -> str:
     return f"{IMAGES}{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}:build"
 
 
-def is_limited_to_one_replica(launch: Launch) -> bool:
-    """Whether two replicas would use the same port of this machine."""
+def fixed_port(launch: Launch) -> int | None:
+    """Return the port that each replica takes of a machine that cannot move ports; None where any port will do."""
     if launch.kind == "container" and launch.engine != "buildah":
-        return False
-    if redirection_problem() is None:
-        return False
-    return launch.port is not None and (launch.python is None or worker_arguments(launch.command) is None)
+        return None
+    return launch.port if launch.python is None or worker_arguments(launch.command) is None else None
 
 
 def _on_path(launch: Launch, environment: dict[str, str]) -> dict[str, str]:
