@@ -299,7 +299,7 @@ FAL_QUEUE_OWN = {
     ("get_media", 404): "File not found",
     ("put_media", 404): "File not found",
     ("put_part", 404): "File not found",
-    ("put_part", 422): 'path.part_number: "x" is not of type "integer"',
+    ("put_part", 422): "path.part_number: Input should be a valid integer",
     ("complete_multipart_upload", 404): "File not found",
     ("complete_multipart_upload", 422): "Unprocessable Content",
     ("initiate_multipart_upload", 422): "body.file_name: Input should be a valid string",

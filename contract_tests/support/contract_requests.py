@@ -92,7 +92,7 @@ REQUESTS: dict[str, dict[str, dict[str, Any]]] = {
         "put_part": {"path": {"path": "ANNOUNCED", "upload_id": "UPLOAD_ID", "part_number": 1}},
         "complete_multipart_upload": {
             "path": {"path": "ANNOUNCED", "upload_id": "UPLOAD_ID"},
-            "body": {"parts": "PARTS"},
+            "body": {"parts": [{"partNumber": 1, "etag": "ETAG"}]},
         },
         "get_media": {"path": {"path": f"b/{COMPLETED}_0.png"}},
     },
@@ -209,7 +209,7 @@ class RequestSender:
         path = {name: self._literal(value) for name, value in request.path.items()}
         body = request.body
         if isinstance(body, dict):
-            body = {name: self._literal(value) for name, value in body.items()}
+            body = self._literal(body)
         return replace(request, path=path, body=body)
 
     def _literal(self, value: Any) -> Any:
@@ -227,13 +227,18 @@ class RequestSender:
                 path, _, upload_id = url.partition("/media/files/")[2].partition("/multipart/")
                 self._announced = {"path": path, "upload_id": upload_id}
                 return path
+            case "UPLOAD_ID" | "ETAG" if not self._announced:
+                self._literal("ANNOUNCED")
+                return self._literal(value)
             case "UPLOAD_ID":
                 return self._announced["upload_id"]
-            case "PARTS":
-                if not self._announced:
-                    self._literal("ANNOUNCED")
+            case "ETAG":
                 part = {**self._announced, "part_number": 1}
-                return [self(replace(valid_request("fal-queue", "put_part"), path=part)).json()]
+                return self(replace(valid_request("fal-queue", "put_part"), path=part)).json()["etag"]
+            case dict():
+                return {name: self._literal(item) for name, item in value.items()}
+            case list():
+                return [self._literal(item) for item in value]
             case "BUCKET" | "IMAGE":
                 url = self(valid_request("gobananas", "list_images")).json()["images"][-1]["url"]
                 return url if value == "IMAGE" else url.partition("/r2/")[2].partition("/")[0]

@@ -30,8 +30,8 @@ PYDANTIC_TEXTS = {
     "required": "Field required",
     "minimum": "Input should be greater than or equal to {}",
     "maximum": "Input should be less than or equal to {}",
-    "minItems": "List should have at least {} items",
-    "maxItems": "List should have at most {} items",
+    "minItems": "List should have at least {} item",
+    "maxItems": "List should have at most {} item",
     "const": "may hold {}",
 }
 PYDANTIC_TYPES = {"array": "list", "object": "dictionary"}  # the others have the same name

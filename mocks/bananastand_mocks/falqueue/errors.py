@@ -37,6 +37,14 @@ JSON_ERROR = re.compile(r"(.*): line \d+ column \d+ \(char (\d+)\)")
 TYPES = {
     '"object"': ("model_attributes_type", "Input should be a valid dictionary or object to extract fields from"),
     '"string"': ("string_type", "Input should be a valid string"),
+    '"integer"': ("int_type", "Input should be a valid integer"),
+    '"array"': ("list_type", "Input should be a valid list"),
+}
+# What pydantic says of a limit, by the keyword of the schema and the text of the violation.
+LIMITS = {
+    "minimum": ("greater_than_equal", r".* minimum of (\S+)", r"Input should be greater than or equal to \1"),
+    "maximum": ("less_than_equal", r".* maximum of (\S+)", r"Input should be less than or equal to \1"),
+    "minItems": ("too_short", r".* less than (\d+ items?)", r"List should have at least \1 after validation"),
 }
 
 
@@ -76,5 +84,8 @@ def _violation_item(violation: Violation) -> dict[str, Any]:
         kind, text = "missing", "Field required"
     elif violation.rule == "type":
         kind, text = TYPES.get(violation.message.rpartition("of type ")[2], (kind, text))
+    elif violation.rule in LIMITS:
+        kind, pattern, replacement = LIMITS[violation.rule]
+        text = re.sub(pattern, replacement, violation.message)
     place = [int(part) if part.isdigit() else part for part in violation.field.split(".") if part]
     return {"loc": [violation.where, *place], "msg": text, "type": kind}
