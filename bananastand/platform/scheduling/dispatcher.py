@@ -144,14 +144,15 @@ class Dispatcher:
 
     async def _earlier(self, project: Project, digest: str, strict_id: str | None) -> PendingCall | None:
         """Return the call of that digest, over or not. Raises Conflict where another call has the id `strict_id`."""
+        call = None
         if self._registry.repeated(project, digest) is None:
-            if (call := await self._calls.made_before(project, digest)) is not None:
-                return await self._finished(call)
-            if strict_id is not None and self._registry.repeated(project, digest) is None:
+            call = await self._calls.made_before(project, digest)
+            if call is None and strict_id is not None and self._registry.repeated(project, digest) is None:
                 await self._registry.check_unused(project, strict_id)
         if (pending := self._registry.repeated(project, digest)) is not None:  # perhaps since this one has looked
             await asyncio.shield(pending.written)  # which another caller may wait for too
-        return pending
+            return pending
+        return await self._finished(call) if call is not None else None
 
     def check_capacity(self, project: Project, size: int = 0) -> None:
         """Raise TooBusy where the project's queue takes no further call with a body of `size` bytes."""
@@ -323,9 +324,11 @@ class Dispatcher:
 
     async def _finished(self, call: CallRow) -> PendingCall:
         """Return a call that is over, with its outcome. Raises NotFound where its answer is gone meanwhile."""
-        pending = PendingCall(call, None)
+        if call.state in ("queued", "running"):  # when its row was read; it may have ended since
+            call = await self._calls.find(call.id) or call
         if call.state in ("queued", "running"):
             raise NotFound(f"the call {call.id} has no supervisor")
+        pending = PendingCall(call, None)
         body = await self._calls.answer(call)
         pending.end(CallOutcome(call.status or 500, call.answer_headers, body, call.error))
         return pending
