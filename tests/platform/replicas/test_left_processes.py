@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bananastand.platform import replicas
 from bananastand.platform.launch import Launch
 from bananastand.platform.replicas.moved_ports import redirect_command, redirection_problem
 from bananastand.platform.replicas.orphans import end_orphans
@@ -25,6 +26,7 @@ from replicas import replica_of
 pytestmark = pytest.mark.skipif(redirection_problem() is not None, reason="listening sockets are not moved here")
 
 # A daemon, by the book: another session, no parent, and nothing of the environment.
+PORT_REDIRECT = Path(replicas.__path__[0]) / "_port_redirect"
 ESCAPES = """
 import http.server, os, sys, time
 if os.fork() == 0:
@@ -110,3 +112,19 @@ def test_a_daemon_that_a_killed_platform_has_left_ends_with_the_next_start(tmp_p
     wait_until(lambda: escaped(mark) == [])
     assert left.wait(10) == -signal.SIGKILL
     os.close(read)
+
+
+def test_a_program_that_ends_before_it_is_watched_has_ended() -> None:
+    script = f"""
+import os, sys
+sys.path.insert(0, {str(PORT_REDIRECT)!r})
+import supervisor
+child = os.fork()
+if child == 0:
+    os._exit(3)
+os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+read, write = os.pipe()
+os.close(write)
+sys.exit(supervisor.Supervisor(read, child, sys.stdout).run())
+"""
+    assert subprocess.run((sys.executable, "-c", script), timeout=20, check=False).returncode == 3

@@ -67,15 +67,16 @@ class Supervisor:
         poll = select.poll()
         poll.register(self._listener, select.POLLIN)
         poll.register(self._wake, select.POLLIN)
-        while True:
-            for descriptor, _ in poll.poll():
-                if descriptor == self._listener:
+        while not self._child_has_ended():  # it may have before its signal was watched
+            for descriptor, events in poll.poll():
+                if descriptor == self._wake:
+                    os.read(self._wake, 4096)
+                elif events & select.POLLIN:
                     self._answer_next()
                 else:
-                    os.read(self._wake, 4096)
-                    if self._child_has_ended():
-                        self._end_descendants()
-                        return wait_for(self._child)
+                    poll.unregister(self._listener)  # nobody is left who could ask
+        self._end_descendants()
+        return wait_for(self._child)
 
     def _child_has_ended(self) -> bool:
         """Reap what has ended; returns whether the program has, which is left to `wait_for`."""
