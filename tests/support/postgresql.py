@@ -42,6 +42,8 @@ class PostgresServer:
             shutil.chown(folder, self._user)
         password = folder / "password"
         password.write_text(self.password)
+        if self._user is not None:
+            shutil.chown(password, self._user)  # whatever umask a test before has left
         self._run("initdb", "-D", f"{folder}/data", "-U", "stand", "-A", "scram-sha-256", "-E", "UTF8", "--no-sync",
                   "--locale=C", f"--pwfile={password}")  # fmt: skip
 
