@@ -54,6 +54,9 @@ def test_a_signal_at_any_moment_of_a_start_ends_it_and_its_children(
 
         assert status in statuses, f"{number.name} after {moment} s: {platform.log}"
         assert "Traceback" not in platform.log, f"{number.name} after {moment} s: {platform.log}"
+        limit = time.monotonic() + 10  # for the reaper, which sees the platform end
+        while processes_with(mark) and time.monotonic() < limit:
+            time.sleep(0.05)
         assert processes_with(mark) == [], f"{number.name} after {moment} s: {platform.log}"
 
 
