@@ -15,13 +15,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
-    NoEncryption,
-    PrivateFormat,
     PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from bananastand.certificate_parts import begin_certificate, key_usage, private_pem
 from bananastand.platform.store.private_files import make_folder, open_private
 
 __all__ = [
@@ -40,7 +39,6 @@ Role = Literal["front", "node"]
 HEAD_NAME = "bananastand-head"  # the DNS name in the certificate of the enrolment server, and in no other
 YEARS = 10  # of the authority, and of what it signs: a member that is to go knows Ray's token, so that only
 # `cluster init --replace` shuts it out, and a certificate that ends earlier would end nodes that run
-BEFORE = datetime.timedelta(hours=24)  # that a certificate is valid already: clocks of machines differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +70,10 @@ class Authority:
         key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Bananastand cluster {cluster}")])
         end = now + datetime.timedelta(days=YEARS * 365)
-        builder = _builder(name, name, key.public_key(), now, end)
+        builder = begin_certificate(name, name, key.public_key(), now, end)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        builder = builder.add_extension(_usage(signs=True), critical=True)
-        write_private(authority.key, _private_pem(key))
+        builder = builder.add_extension(key_usage(signs=True), critical=True)
+        write_private(authority.key, private_pem(key))
         write_private(authority.certificate, builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
         return authority
 
@@ -106,10 +104,10 @@ class Authority:
         identifier = x509.UniformResourceIdentifier(member_uri(cluster, role, name))
         names = [identifier, *(_general_name(host) for host in dict.fromkeys((name, *hosts)))]
         purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
-        builder = _builder(subject, issuer.subject, public, now, end)
+        builder = begin_certificate(subject, issuer.subject, public, now, end)
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        builder = builder.add_extension(_usage(signs=False), critical=True)
+        builder = builder.add_extension(key_usage(signs=False), critical=True)
         builder = builder.add_extension(purposes, critical=False)
         issued_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
         builder = builder.add_extension(issued_by, critical=False)
@@ -140,7 +138,7 @@ def fingerprint(certificate: bytes) -> str:
 
 def new_key() -> bytes:
     """Return a new private key as PEM."""
-    return _private_pem(ec.generate_private_key(ec.SECP256R1()))
+    return private_pem(ec.generate_private_key(ec.SECP256R1()))
 
 
 def certificate_request(key: bytes) -> bytes:
@@ -165,33 +163,3 @@ def _general_name(host: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
         return x509.DNSName(host)
-
-
-def _builder(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePublicKey,
-    now: datetime.datetime,
-    end: datetime.datetime,
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - BEFORE)
-        .not_valid_after(end)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-    )
-
-
-def _usage(*, signs: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs, key_cert_sign=signs, crl_sign=signs, content_commitment=False,
-        key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
-    )  # fmt: skip
-
-
-def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

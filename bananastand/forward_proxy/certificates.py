@@ -14,9 +14,10 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from ..certificate_parts import begin_certificate, key_usage, private_pem
 from .host_names import HostNames, as_address
 
 __all__ = ["Authority", "Clock", "ServerTls"]
@@ -80,16 +81,16 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         names = [_general_name(name) for name in (*self.names.patterns, *more)]
         end = min(now + datetime.timedelta(days=DAYS), issuer.not_valid_after_utc)
-        builder = _builder(self.names.patterns[0], issuer.subject, key, now, end)
+        builder = begin_certificate(_named(self.names.patterns[0]), issuer.subject, key.public_key(), now, end)
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        builder = builder.add_extension(_usage(signs=False), critical=True)
+        builder = builder.add_extension(key_usage(signs=False), critical=True)
         server = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
         builder = builder.add_extension(server, critical=False)
         issued_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
         builder = builder.add_extension(issued_by, critical=False)
         signed = builder.sign(issuer_key, hashes.SHA256())
-        return _pem(key) + signed.public_bytes(Encoding.PEM), end
+        return private_pem(key) + signed.public_bytes(Encoding.PEM), end
 
     def _problem(self, now: datetime.datetime) -> str | None:
         """Return why it cannot sign, or None if it can."""
@@ -176,15 +177,15 @@ class ServerTls:
 
 def _make_authority(authority: Authority, now: datetime.datetime) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Bananastand of this machine")])
+    name = _named("Bananastand of this machine")
     end = now + datetime.timedelta(days=YEARS * 365)
-    builder = _builder("Bananastand of this machine", name, key, now, end)
+    builder = begin_certificate(name, name, key.public_key(), now, end)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    builder = builder.add_extension(_usage(signs=True), critical=True)
+    builder = builder.add_extension(key_usage(signs=True), critical=True)
     permitted = [_subtree(name) for name in _roots(authority.names)]
     only = x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=None)
     builder = builder.add_extension(only, critical=True)
-    _write(authority.key_file, _pem(key))
+    _write(authority.key_file, private_pem(key))
     _write(authority.certificate, builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
 
 
@@ -213,32 +214,6 @@ def _may_sign(authority: x509.Certificate, name: str) -> bool:
     return is_below or _subtree(name) in permitted
 
 
-def _builder(
-    name: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime.datetime, end: datetime.datetime
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(end)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    )
-
-
-def _usage(*, signs: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs, key_cert_sign=signs, crl_sign=signs, content_commitment=False,
-        key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
-    )  # fmt: skip
-
-
-def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
 def _trusted_here() -> bytes:
     """Return the certificates that this machine trusts, so that programs still trust other servers."""
     place: str | None = ssl.get_default_verify_paths().cafile
@@ -259,3 +234,7 @@ def _write(path: Path, content: bytes) -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
     new.replace(path)
+
+
+def _named(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from bananastand.certificate_parts import begin_certificate, key_usage, private_pem
 
 if TYPE_CHECKING:  # PostgreSQL's driver is imported by those who use it
     from psycopg import AsyncConnection
@@ -23,8 +25,7 @@ if TYPE_CHECKING:  # PostgreSQL's driver is imported by those who use it
 __all__ = ["SERVER_NAME", "Authority", "shared_authority"]
 
 SERVER_NAME = "front.bananastand.internal"  # in the certificate of every front, wherever it is reached
-YEARS = 20
-EARLIER = datetime.timedelta(days=1)  # that a certificate is valid before it is made: clocks of machines differ
+LIFETIME = datetime.timedelta(days=20 * 365)
 ADD = "INSERT INTO front_authority (certificate, key) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 
 
@@ -40,10 +41,10 @@ class Authority:
         """Make an authority."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Bananastand fronts")])
-        builder = _builder(name, name, key.public_key())
+        builder = _begun(name, name, key)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        builder = builder.add_extension(_usage(signs=True), critical=True)
-        return cls(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode(), _pem(key))
+        builder = builder.add_extension(key_usage(signs=True), critical=True)
+        return cls(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode(), private_pem(key).decode())
 
     def contexts(self) -> tuple[ssl.SSLContext, ssl.SSLContext]:
         """Sign a new key, and return the contexts of a front that is called and of one that calls.
@@ -57,16 +58,16 @@ class Authority:
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, SERVER_NAME)])
         purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
         issued_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
-        builder = _builder(name, issuer.subject, key.public_key())
+        builder = _begun(name, issuer.subject, key)
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(SERVER_NAME)]), critical=False)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        builder = builder.add_extension(_usage(signs=False), critical=True)
+        builder = builder.add_extension(key_usage(signs=False), critical=True)
         builder = builder.add_extension(purposes, critical=False).add_extension(issued_by, critical=False)
         signed = builder.sign(issuer_key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
         server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         server.verify_mode = ssl.CERT_REQUIRED
         with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
-            file.write(_pem(key) + signed)
+            file.write(private_pem(key).decode() + signed)
             file.flush()
             for context in (server, client):
                 context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -90,26 +91,6 @@ async def _rows(connection: AsyncConnection[Any]) -> list[Any]:
     return await cursor.fetchall()
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _begun(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(public)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - EARLIER)
-        .not_valid_after(now + datetime.timedelta(days=YEARS * 365))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-    )
-
-
-def _usage(*, signs: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs, key_cert_sign=signs, crl_sign=signs, content_commitment=False,
-        key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
-    )  # fmt: skip
-
-
-def _pem(key: ec.EllipticCurvePrivateKey) -> str:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    return begin_certificate(subject, issuer, key.public_key(), now, now + LIFETIME)
